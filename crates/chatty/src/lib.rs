@@ -1,0 +1,1 @@
+//! The chatty child: writes what a script tells it to, and knows nothing of who captures it.

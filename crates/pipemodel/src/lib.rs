@@ -1,0 +1,1 @@
+//! A model of the kernel's pipe as slots, and a simulator of programs that block on such pipes.

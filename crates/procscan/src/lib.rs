@@ -1,0 +1,1 @@
+//! The only reader of /proc: pure parsers, a scan of a root path, a stable double scan.

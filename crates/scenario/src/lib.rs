@@ -1,0 +1,11 @@
+//! The data that every other crate speaks: what the chatty child does (a [`script`]), how a parent
+//! captures it (a [`strategy`]), what must come of the two (a [`scenario`]) and what did (an [`outcome`]).
+//!
+//! Pure: nothing here runs anything, reads a file or a clock.
+
+pub mod outcome;
+pub mod pattern;
+pub mod scenario;
+pub mod script;
+pub mod strategy;
+pub mod verify;

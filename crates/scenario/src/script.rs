@@ -1,0 +1,1 @@
+//! What the chatty child does, as a list of operations.

@@ -1,0 +1,1 @@
+//! How a parent captures output: the names, their hazards, their plans.

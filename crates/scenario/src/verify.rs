@@ -1,0 +1,1 @@
+//! Whether captured bytes are those that were written, and if not, where and how they differ.

@@ -1,0 +1,1 @@
+//! From a snapshot of blocked tasks to a diagnosis: the wait-for graph, its reduction, the certificate and its checker.
