@@ -1,0 +1,3 @@
+//! `tokio`: tokio's reactor.
+use super::Method;
+pub(super) const METHOD: Method = Method::Missing { feature: "tokio" };
