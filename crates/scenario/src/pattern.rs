@@ -144,10 +144,18 @@ pub fn render(tag: Tag, offset: u64, out: &mut [u8]) {
     }
 }
 
-/// Part of a block; `out` ends within it.
+/// Part of a block; `out` ends within it. Only the records that it touches are made: writes may be of one byte.
 fn render_part(tag: Tag, base: u64, within: usize, out: &mut [u8]) {
+    let first = within / RECORD_LEN;
+    let last = (within + out.len()).div_ceil(RECORD_LEN);
     let mut block = [0; BLOCK_LEN];
-    render_block(tag, base, &mut block);
+    let (records, _) = block.as_chunks_mut();
+    render_records(
+        tag,
+        base,
+        &mut records[first..last],
+        &LAST_FOUR[first..last],
+    );
     out.copy_from_slice(&block[within..within + out.len()]);
 }
 
@@ -169,6 +177,10 @@ const fn last_four() -> [u32; RECORDS_PER_BLOCK] {
 const HEX: [u8; 16] = *b"0123456789abcdef";
 
 fn render_block(tag: Tag, base: u64, block: &mut [u8; BLOCK_LEN]) {
+    render_records(tag, base, block.as_chunks_mut().0, &LAST_FOUR);
+}
+
+fn render_records(tag: Tag, base: u64, records: &mut [[u8; RECORD_LEN]], last_four: &[u32]) {
     let mut head = [0_u8; RECORD_LEN];
     let [letter, digit] = tag.bytes();
     head[0] = letter;
@@ -179,12 +191,7 @@ fn render_block(tag: Tag, base: u64, block: &mut [u8; BLOCK_LEN]) {
         *byte = HEX[((base >> shift) & 15) as usize];
     }
     let head = u128::from_le_bytes(head);
-    for (record, last) in block
-        .as_chunks_mut::<RECORD_LEN>()
-        .0
-        .iter_mut()
-        .zip(&LAST_FOUR)
-    {
+    for (record, last) in records.iter_mut().zip(last_four) {
         *record = (head | (u128::from(*last) << 96)).to_le_bytes();
     }
 }

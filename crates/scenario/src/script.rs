@@ -14,11 +14,15 @@
 //! # Ok::<(), pipeclog_scenario::script::ScriptError>(())
 //! ```
 
+#[cfg(test)]
+pub(crate) mod any;
 mod background;
 mod check;
 mod expected;
 mod fill;
 mod json;
+#[cfg(test)]
+mod laws;
 mod op;
 mod rng;
 mod signal;

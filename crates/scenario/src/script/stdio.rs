@@ -8,7 +8,8 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
-use super::{Buffering, Chunk, Content, Step, Stream};
+use super::{Buffering, Chunk, Content, Fill, Step, Stream};
+use crate::pattern::Tag;
 
 /// st_blksize of a pipe (and BUFSIZ's rule, setvbuf(3)): glibc takes it as the size of the buffer.
 const BUFFER_LEN: usize = 4096;
@@ -22,6 +23,16 @@ pub(super) struct Outlet {
     /// Whether the buffer has been allocated, which the first write does.
     begun: bool,
     buffer: Vec<u8>,
+    held: Held,
+}
+
+/// What stands in a buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Held {
+    Nothing,
+    /// Bytes of one fill only: they can be said to be that, and need no memory of their own.
+    Fill(Fill, Tag),
+    Mixed,
 }
 
 impl Outlet {
@@ -31,6 +42,7 @@ impl Outlet {
             buffering,
             begun: false,
             buffer: Vec::new(),
+            held: Held::Nothing,
         }
     }
 
@@ -73,9 +85,13 @@ impl Outlet {
         if self.buffer.is_empty() {
             return;
         }
-        let bytes = std::mem::take(&mut self.buffer);
-        let len = bytes.len();
-        let content = Content::Bytes(Cow::Owned(bytes));
+        let len = self.buffer.len();
+        let content = match self.held {
+            Held::Fill(fill, tag) => Content::Fill { fill, tag },
+            Held::Nothing | Held::Mixed => Content::Bytes(Cow::Owned(self.buffer.clone())),
+        };
+        self.buffer.clear();
+        self.held = Held::Nothing;
         queue.push_back(Step::Write(Chunk {
             stream,
             offset: at,
@@ -116,7 +132,10 @@ impl Outlet {
             whole.render(0, &mut bytes);
             match bytes.iter().rposition(|&byte| byte == b'\n') {
                 Some(newline) => taken = newline + 1,
-                None => return self.buffer.extend_from_slice(&bytes),
+                None => {
+                    self.note(whole);
+                    return self.buffer.extend_from_slice(&bytes);
+                }
             }
         }
         self.hold(whole, 0, taken);
@@ -141,6 +160,7 @@ impl Outlet {
         whole.render(from, &mut rest);
         let mut at = whole.offset + from as u64;
         for line in rest.split_inclusive(|&byte| byte == b'\n') {
+            self.note(whole);
             self.buffer.extend_from_slice(line);
             at += line.len() as u64;
             if line.ends_with(b"\n") {
@@ -149,11 +169,24 @@ impl Outlet {
         }
     }
 
+    /// Bytes of `whole` come into the buffer.
+    fn note(&mut self, whole: &Chunk<'_>) {
+        self.held = match (self.held, &whole.content) {
+            (Held::Nothing, Content::Fill { fill, tag }) => Held::Fill(*fill, *tag),
+            (Held::Fill(held, _), Content::Fill { fill, .. }) if held == *fill => self.held,
+            _ => Held::Mixed,
+        };
+    }
+
     fn held(&self) -> u64 {
         self.buffer.len() as u64
     }
 
     fn hold(&mut self, whole: &Chunk<'_>, from: usize, len: usize) {
+        if len == 0 {
+            return;
+        }
+        self.note(whole);
         let held = self.buffer.len();
         self.buffer.resize(held + len, 0);
         if let Some(place) = self.buffer.get_mut(held..) {

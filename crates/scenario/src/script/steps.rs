@@ -191,6 +191,13 @@ impl<'a> Steps<'a> {
         self.writer
     }
 
+    /// Nothing more: for a step that never ends.
+    pub(crate) fn end_here(&mut self) {
+        self.frames.clear();
+        self.turns = None;
+        self.queue.clear();
+    }
+
     fn take_turn(&mut self) -> bool {
         let Some(turns) = &mut self.turns else {
             return false;
