@@ -142,8 +142,8 @@ impl Capture {
             Method::Missing { feature } => return Err(missing(self.strategy, feature)),
         };
         // Everything that can fail for want of a resource comes before the spawn.
-        let engine = engine()?;
         let low_numbers = LowNumbers::hold()?;
+        let engine = engine()?;
         let plumbing = plumb(&self.input)?;
         let grouping = match (plumbing.grouping, self.kill.target) {
             (Grouping::Caller, KillTarget::Group | KillTarget::Tree) => Grouping::Own,

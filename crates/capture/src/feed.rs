@@ -15,10 +15,13 @@ pub(crate) struct Feed {
     written: usize,
 }
 
-/// Whether there is more to write.
+/// What one write came to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fed {
+    /// Something was written, and there is more.
     More,
+    /// The pipe is full.
+    Full,
     Done,
 }
 
@@ -53,7 +56,8 @@ impl Feed {
             }
             // A socket whose peer left with bytes unread says ECONNRESET where a pipe says EPIPE.
             Err(Errno::PIPE | Errno::CONNRESET) => Ok(Fed::Done),
-            Err(Errno::AGAIN | Errno::INTR) => Ok(Fed::More),
+            Err(Errno::INTR) => Ok(Fed::More),
+            Err(Errno::AGAIN) => Ok(Fed::Full),
             Err(errno) => Err(Error::system("write the child's stdin", errno)),
         }
     }

@@ -4,7 +4,7 @@ use std::os::fd::BorrowedFd;
 
 use crate::feed::{Fed, Feed};
 use crate::leader::Leader;
-use crate::stream::Stream;
+use crate::stream::{Pumped, Stream};
 use crate::{Error, Limit};
 
 /// The leader and its three streams: what an engine moves forward.
@@ -25,6 +25,17 @@ pub(crate) enum Token {
     Exit,
 }
 
+/// All of them: the numbers that a kernel interface hands back are looked up here.
+pub(crate) const TOKENS: [Token; 4] = [Token::Stdin, Token::Stdout, Token::Stderr, Token::Exit];
+
+/// What a step came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Served {
+    Step,
+    /// EAGAIN: an engine that caches readiness must forget it.
+    NotReady,
+}
+
 impl Flow {
     /// What is worth waiting for now. Only stdin is waited on for writing.
     pub(crate) fn interests(&self) -> Vec<(Token, BorrowedFd<'_>)> {
@@ -39,24 +50,34 @@ impl Flow {
     }
 
     /// Does one step of what became ready.
-    pub(crate) fn serve(&mut self, token: Token) -> Result<(), Error> {
-        match token {
-            Token::Stdin => {
-                if let Some(feed) = &mut self.feed
-                    && feed.pump()? == Fed::Done
-                {
-                    self.feed = None;
-                }
+    pub(crate) fn serve(&mut self, token: Token) -> Result<Served, Error> {
+        let pumped = match token {
+            Token::Stdin => return self.serve_stdin(),
+            Token::Stdout => self.stdout.pump()?,
+            Token::Stderr => self.stderr.pump()?,
+            Token::Exit => {
+                self.leader.note_exit();
+                return Ok(Served::Step);
             }
-            Token::Stdout => {
-                self.stdout.pump()?;
+        };
+        Ok(match pumped {
+            Pumped::Bytes | Pumped::Ended => Served::Step,
+            Pumped::Empty => Served::NotReady,
+        })
+    }
+
+    fn serve_stdin(&mut self) -> Result<Served, Error> {
+        let Some(feed) = &mut self.feed else {
+            return Ok(Served::Step);
+        };
+        match feed.pump()? {
+            Fed::More => Ok(Served::Step),
+            Fed::Full => Ok(Served::NotReady),
+            Fed::Done => {
+                self.feed = None;
+                Ok(Served::Step)
             }
-            Token::Stderr => {
-                self.stderr.pump()?;
-            }
-            Token::Exit => self.leader.note_exit(),
         }
-        Ok(())
     }
 
     pub(crate) fn streams_ended(&self) -> bool {

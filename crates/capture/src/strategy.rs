@@ -4,6 +4,7 @@ mod bigger_pipe_then_wait;
 mod discard;
 mod epoll;
 mod inherit;
+#[cfg(feature = "io_uring")]
 mod io_uring;
 mod memfd;
 mod merged;
@@ -15,6 +16,7 @@ mod specimen;
 mod stdout_then_stderr;
 mod temp_file;
 mod threads;
+#[cfg(feature = "tokio")]
 mod tokio;
 mod wait_then_read;
 mod write_stdin_then_read;
@@ -249,8 +251,16 @@ impl Strategy {
             Strategy::Socketpair => socketpair::METHOD,
             Strategy::Discard => discard::METHOD,
             Strategy::Inherit => inherit::METHOD,
+            #[cfg(feature = "tokio")]
             Strategy::Tokio => tokio::METHOD,
+            #[cfg(not(feature = "tokio"))]
+            Strategy::Tokio => Method::Missing { feature: "tokio" },
+            #[cfg(feature = "io_uring")]
             Strategy::IoUring => io_uring::METHOD,
+            #[cfg(not(feature = "io_uring"))]
+            Strategy::IoUring => Method::Missing {
+                feature: "io_uring",
+            },
         }
     }
 }

@@ -54,3 +54,30 @@ pub(crate) fn status_after_reaping(pidfd: BorrowedFd<'_>) -> Status {
         Status::Lost
     }
 }
+
+/// Asks the ring to say when a descriptor is ready. False when the submission queue is full.
+#[cfg(feature = "io_uring")]
+pub(crate) fn push_poll(
+    ring: &mut io_uring::IoUring,
+    fd: BorrowedFd<'_>,
+    mask: u32,
+    user_data: u64,
+) -> bool {
+    let entry = io_uring::opcode::PollAdd::new(io_uring::types::Fd(fd.as_raw_fd()), mask).build();
+    // SAFETY: push asks that the entry's parameters stay valid until the kernel is done with them. A poll request
+    // has no pointer, only a descriptor number, which is open now; the kernel takes its own reference to the file
+    // when the entry is submitted. Should it be closed before that, the request fails with EBADF, which is sound.
+    unsafe { ring.submission().push(&entry.user_data(user_data)) }.is_ok()
+}
+
+/// Registers a descriptor with the current tokio runtime. Call it in the context of one.
+#[cfg(feature = "tokio")]
+pub(crate) fn register(
+    fd: std::os::fd::OwnedFd,
+    interest: tokio::io::Interest,
+) -> io::Result<tokio::io::unix::AsyncFd<std::os::fd::OwnedFd>> {
+    // SAFETY: the descriptor must stay open, and stay the same, for as long as it is registered. The AsyncFd owns an
+    // OwnedFd, which guarantees both: nobody else closes it, and it gives the same number at every call.
+    unsafe { tokio::io::unix::AsyncFd::register_with_interest(fd, interest) }
+        .map_err(io::Error::from)
+}

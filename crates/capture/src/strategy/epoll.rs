@@ -20,7 +20,7 @@ use super::Method;
 use crate::Error;
 use crate::channel::{Plumbing, output_pipe};
 use crate::engine::{Engine, timespec_until};
-use crate::flow::{Flow, Token};
+use crate::flow::{Flow, TOKENS, Token};
 
 pub(super) const METHOD: Method = Method::Safe {
     plumb: |input| Plumbing::new(input, output_pipe()?, output_pipe()?),
@@ -106,8 +106,6 @@ fn descriptor_of(token: Token, flow: &Flow) -> Option<BorrowedFd<'_>> {
         Token::Exit => Some(flow.leader.pidfd()),
     }
 }
-
-const TOKENS: [Token; 4] = [Token::Stdin, Token::Stdout, Token::Stderr, Token::Exit];
 
 fn number_of(token: Token) -> u64 {
     token as u64

@@ -69,7 +69,7 @@ impl Specimen<'_> {
 
 /// Writes all of stdin, blocking, and closes it.
 pub(super) fn write_all(mut feed: Feed) -> Result<(), Error> {
-    while feed.pump()? == Fed::More {}
+    while feed.pump()? != Fed::Done {}
     Ok(())
 }
 

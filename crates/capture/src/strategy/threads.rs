@@ -111,7 +111,7 @@ fn read_on(stream: &mut Stream, bells: &Bells) -> Result<Worked, Error> {
 }
 
 fn write_on(feed: &mut Feed, bells: &Bells) -> Result<Worked, Error> {
-    while feed.pump()? == Fed::More {
+    while feed.pump()? != Fed::Done {
         if bells.wait_beside(PollFd::from_borrowed_fd(feed.fd(), PollFlags::OUT))? {
             return Ok(Worked::ToldToStop);
         }
