@@ -1,1 +1,6 @@
 //! The only reader of /proc: pure parsers, a scan of a root path, a stable double scan.
+
+mod lane;
+pub mod parse;
+mod sockdiag;
+mod source;
