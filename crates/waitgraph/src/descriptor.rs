@@ -117,6 +117,9 @@ pub enum Object {
         socket: SocketKind,
         /// Descriptors in flight towards it (`scm_fds` of fdinfo), with whatever ends those are.
         fds_in_flight: u32,
+        /// Whether SO_RCVTIMEO or SO_SNDTIMEO is set: only getsockopt(2) on a pidfd_getfd(2) duplicate tells, which
+        /// raises no count and moves nothing. Worth it for the sockets that a blocked read or write waits on.
+        timeouts: SocketTimeouts,
     },
     /// Master of a pseudo-terminal.
     PtyMaster {
@@ -220,6 +223,18 @@ pub enum SocketKind {
     Seqpacket,
     /// Not known.
     Unknown,
+}
+
+/// Whether calls on a socket give up by themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SocketTimeouts {
+    /// Both options are zero.
+    Unset,
+    /// One of them is not.
+    Set,
+    /// Nobody asked; a blocking read or write is then at most probably without a timeout.
+    NotLooked,
 }
 
 /// Whether a timer will fire.

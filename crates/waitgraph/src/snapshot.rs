@@ -6,7 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 pub use crate::descriptor::{
-    Access, Armed, Descriptor, EpollTarget, EventSet, FileId, Object, Peer, SocketKind, Table,
+    Access, Armed, Descriptor, EpollTarget, EventSet, FileId, Object, Peer, SocketKind,
+    SocketTimeouts, Table,
 };
 pub use crate::gap::{Facet, Gap, GapKind};
 pub use crate::untrusted::Untrusted;
@@ -111,6 +112,8 @@ pub struct Process {
     pub memory: Option<Pid>,
     /// Which table of system calls it uses.
     pub abi: Abi,
+    /// Whether the program was built by Go, whose monitor thread is then told from a program's own timers.
+    pub go_program: GoProgram,
     /// Identity of namespaces, where readable.
     pub namespaces: Namespaces,
     /// What says whether timers may fire in it.
@@ -197,6 +200,18 @@ pub enum Abi {
     Aarch64,
     /// Could not be told; its calls are not decoded.
     Unknown,
+}
+
+/// Whether the executable carries Go's build information (the bytes `\xff Go buildinf:`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GoProgram {
+    /// It does.
+    Yes,
+    /// It does not.
+    No,
+    /// The executable was not read.
+    NotLooked,
 }
 
 /// Namespace identities (inode numbers of /proc/PID/ns/*); `None` where unreadable.
