@@ -4,9 +4,13 @@
 
 mod live;
 
+pub(crate) use live::Live;
+
 use std::io;
 
-use pipeclog_waitgraph::snapshot::{Abi, GapKind};
+use pipeclog_waitgraph::snapshot::{Abi, GapKind, SocketTimeouts};
+
+use crate::parse::Hierarchy;
 
 /// What a scan may ask. Paths are relative to the root (`812/task/812/syscall`). No call opens what a target has
 /// open, and none waits for a target or its file systems longer than the source's bound.
@@ -46,19 +50,25 @@ pub(crate) trait Source: Send + Sync {
     /// relative to its root, its working directory or one of its descriptors.
     fn resolve(&self, pid: u32, from: Start, path: &[u8]) -> Result<FileStat, ReadError>;
 
+    /// Whether `SO_RCVTIMEO` or `SO_SNDTIMEO` of a socket is set, asked of a duplicate that lives for that long.
+    fn socket_timeouts(&self, pid: u32, fd: u32) -> Result<SocketTimeouts, ReadError>;
+
+    /// The file of a control group that says whether it is frozen (`cgroup.events` or `freezer.state`).
+    fn freezer(&self, hierarchy: Hierarchy, group: &[u8]) -> Result<Vec<u8>, ReadError>;
+
     /// Every unix socket of the network namespace that a process lives in; `None` asks for the observer's own.
     fn unix_sockets(&self, pid: Option<u32>) -> Result<Vec<UnixSocket>, ReadError>;
 }
 
 /// Facts that no file of `/proc` holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Facts {
+pub(crate) struct Facts {
     /// The system-call table of a 64-bit program on that machine.
-    pub abi: Abi,
+    pub(crate) abi: Abi,
     /// Clock ticks a second.
-    pub ticks_per_second: u32,
+    pub(crate) ticks_per_second: u32,
     /// The observer's effective user.
-    pub uid: u32,
+    pub(crate) uid: u32,
 }
 
 /// Where a path begins.
@@ -72,15 +82,15 @@ pub(crate) enum Start {
 
 /// What `statx` says of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct FileStat {
+pub(crate) struct FileStat {
     /// Type and permissions (`st_mode`).
-    pub mode: u32,
+    pub(crate) mode: u32,
     /// Major and minor number of the file system's device.
-    pub device: (u32, u32),
+    pub(crate) device: (u32, u32),
     /// Inode number.
-    pub inode: u64,
+    pub(crate) inode: u64,
     /// Major and minor number, of a device file.
-    pub rdev: (u32, u32),
+    pub(crate) rdev: (u32, u32),
 }
 
 /// The type bits of `st_mode` (man 7 inode).
@@ -127,25 +137,33 @@ pub(crate) fn from_kernel_dev(device: u64) -> u64 {
     makedev((u32::try_from(device >> 20).unwrap_or(u32::MAX), minor))
 }
 
+/// Major and minor number of `tty_nr` (man 5 proc_pid_stat: bits 15 to 8, and 31 to 20 with 7 to 0).
+pub(crate) fn split_tty(number: u32) -> (u32, u32) {
+    (
+        (number >> 8) & 0xfff,
+        number & 0xff | (number >> 12) & 0xfff00,
+    )
+}
+
 /// A unix socket as SOCK_DIAG describes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct UnixSocket {
+pub(crate) struct UnixSocket {
     /// Its inode.
-    pub inode: u32,
+    pub(crate) inode: u32,
     /// The inode of the other end; `None` if closed or not accepted yet.
-    pub peer: Option<u32>,
+    pub(crate) peer: Option<u32>,
     /// `SOCK_STREAM` 1, `SOCK_DGRAM` 2, `SOCK_SEQPACKET` 5.
-    pub kind: u8,
+    pub(crate) kind: u8,
     /// `TCP_LISTEN` 10 for a listening one.
-    pub state: u8,
+    pub(crate) state: u8,
     /// For one that has connected and is not accepted yet, the listening socket that it waits at.
-    pub listener: Option<u32>,
+    pub(crate) listener: Option<u32>,
 }
 
 /// A file or a fact that could not be had.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("failed to {action} {path}: {cause}")]
-pub struct ReadError {
+pub(crate) struct ReadError {
     /// What was tried.
     pub(crate) action: &'static str,
     /// On what, relative to the root.
@@ -159,7 +177,7 @@ pub struct ReadError {
     Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, serde::Serialize, serde::Deserialize,
 )]
 #[serde(rename_all = "snake_case")]
-pub enum Cause {
+pub(crate) enum Cause {
     /// ENOENT, ESRCH: normal for what ends while it is looked at; also a file that this kernel does not have.
     #[error("it is gone")]
     Gone,

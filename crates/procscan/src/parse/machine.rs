@@ -21,6 +21,12 @@ pub fn boot_ms(uptime: &[u8]) -> Option<u64> {
         .checked_add(decimal(hundredths)? * 10)
 }
 
+/// A file that holds one number, such as `sys/kernel/yama/ptrace_scope`.
+#[must_use]
+pub fn count(text: &[u8]) -> Option<u64> {
+    decimal(text)
+}
+
 /// Armed timers of the whole machine.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TimerCounts {

@@ -16,8 +16,19 @@ pub struct Mapping {
     pub end: u64,
     /// `p` or `s` of the permissions: whether writes are seen by other processes.
     pub sharing: Sharing,
+    /// Whether the program may write there.
+    pub protection: Protection,
     /// What stands behind the pages.
     pub backing: Backing,
+}
+
+/// Whether a mapping can be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protection {
+    /// `-` in the second place of the permissions.
+    ReadOnly,
+    /// `w`.
+    Writable,
 }
 
 /// Whether a mapping is shared with other address spaces.
@@ -54,6 +65,11 @@ impl Maps {
             .map(Mapping::parse)
             .collect::<Result<_, _>>()
             .map(Self)
+    }
+
+    /// All of them, in order of address.
+    pub fn iter(&self) -> impl Iterator<Item = &Mapping> {
+        self.0.iter()
     }
 
     /// The mapping that holds an address.
@@ -97,7 +113,12 @@ impl Mapping {
     fn fields(line: &[u8]) -> Option<Self> {
         let mut fields = words(line);
         let (start, end) = pair(fields.next()?, b'-')?;
-        let sharing = match fields.next()?.get(3)? {
+        let permissions = fields.next()?;
+        let protection = match permissions.get(1)? {
+            b'w' => Protection::Writable,
+            _ => Protection::ReadOnly,
+        };
+        let sharing = match permissions.get(3)? {
             b'p' => Sharing::Private,
             b's' => Sharing::Shared,
             _ => return None,
@@ -114,6 +135,7 @@ impl Mapping {
             start,
             end,
             sharing,
+            protection,
             backing,
         })
     }

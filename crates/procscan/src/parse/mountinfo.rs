@@ -28,6 +28,11 @@ impl Mounts {
         Self(lines(text).filter_map(Mount::parse).collect())
     }
 
+    /// All of them, in the file's order.
+    pub fn iter(&self) -> impl Iterator<Item = &Mount> {
+        self.0.iter()
+    }
+
     /// The type of the file system on a device.
     #[must_use]
     pub fn kind_of(&self, device: (u32, u32)) -> Option<&[u8]> {

@@ -1,22 +1,28 @@
 //! The live `/proc`: a directory descriptor and relative paths, so that nothing is looked up twice and a mount over
 //! the root in mid-scan changes nothing.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, OsStr};
 use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
+use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use nix::sys::socket::{getsockopt, sockopt};
+use nix::sys::time::TimeVal;
 use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 use nix::unistd::Pid;
-use pipeclog_waitgraph::snapshot::Abi;
+use pipeclog_waitgraph::snapshot::{Abi, SocketTimeouts};
 use rustix::fs::{AtFlags, Mode, OFlags, RawDir, ResolveFlags, Statx, StatxFlags};
 use rustix::path::DecInt;
+use rustix::process::{PidfdFlags, PidfdGetfdFlags};
 
 use super::{Cause, Facts, FileStat, ReadError, Source, Start, UnixSocket};
 use crate::lane::Lane;
+use crate::parse::{Hierarchy, Mount, Mounts};
 use crate::sockdiag;
 
 /// Longest link text that the kernel gives out: it formats the path into one page.
@@ -30,6 +36,13 @@ pub(crate) struct Live {
     base: PathBuf,
     root: Arc<OwnedFd>,
     lane: Lane,
+    freezers: OnceLock<Freezers>,
+}
+
+#[derive(Debug, Default)]
+struct Freezers {
+    unified: Option<PathBuf>,
+    freezer: Option<PathBuf>,
 }
 
 impl Live {
@@ -42,6 +55,27 @@ impl Live {
             base: base.to_owned(),
             root: Arc::new(root),
             lane: Lane::new(bound),
+            freezers: OnceLock::new(),
+        })
+    }
+
+    /// Where the hierarchies that can freeze are mounted, found once.
+    fn freezers(&self) -> &Freezers {
+        self.freezers.get_or_init(|| {
+            let mut text = Vec::new();
+            if self.read("self/mountinfo", &mut text).is_err() {
+                return Freezers::default();
+            }
+            let mounts = Mounts::parse(&text);
+            let point = |mount: &Mount| PathBuf::from(OsStr::from_bytes(&mount.point));
+            let v1 = |mount: &&Mount| mount.kind == b"cgroup" && mount.option(b"freezer").is_some();
+            Freezers {
+                unified: mounts
+                    .iter()
+                    .find(|mount| mount.kind == b"cgroup2")
+                    .map(point),
+                freezer: mounts.iter().find(v1).map(point),
+            }
         })
     }
 
@@ -104,8 +138,11 @@ impl Source for Live {
     fn numbers(&self, path: &str) -> Result<Vec<u32>, ReadError> {
         let directory = self.open_directory(path)?;
         let mut numbers = Vec::new();
-        each_number(&directory, |number, _| numbers.push(number))
-            .map_err(|errno| failed("list", path, errno))?;
+        each_number(&directory, |number, _| {
+            numbers.push(number);
+            ControlFlow::Continue(())
+        })
+        .map_err(|errno| failed("list", path, errno))?;
         numbers.sort_unstable();
         Ok(numbers)
     }
@@ -118,8 +155,13 @@ impl Source for Live {
             match rustix::fs::readlinkat_raw(&directory, name, &mut buffer) {
                 Ok((text, _)) => show(fd, text),
                 Err(rustix::io::Errno::NOENT) => {}
-                Err(errno) => refused = Some(errno),
+                // Who may not read one may read none.
+                Err(errno) => {
+                    refused = Some(errno);
+                    return ControlFlow::Break(());
+                }
             }
+            ControlFlow::Continue(())
         })
         .map_err(|errno| failed("list", path, errno))?;
         match refused {
@@ -205,6 +247,63 @@ impl Source for Live {
         })
     }
 
+    fn socket_timeouts(&self, pid: u32, fd: u32) -> Result<SocketTimeouts, ReadError> {
+        let path = format!("{pid}/fd/{fd}");
+        let action = "duplicate the socket";
+        let Some(target) = i32::try_from(pid)
+            .ok()
+            .and_then(rustix::process::Pid::from_raw)
+        else {
+            return Err(ReadError::new(action, &path, Cause::Gone));
+        };
+        let Ok(number) = i32::try_from(fd) else {
+            return Err(ReadError::new(action, &path, Cause::Gone));
+        };
+        let process = rustix::process::pidfd_open(target, PidfdFlags::empty())
+            .map_err(|errno| failed(action, &path, errno))?;
+        // The number may have been reused for a pipe since it was looked at. A duplicate of a pipe raises no count of
+        // readers or writers either, and getsockopt refuses it.
+        let socket = rustix::process::pidfd_getfd(process, number, PidfdGetfdFlags::empty())
+            .map_err(|errno| failed(action, &path, errno))?;
+        let receive = getsockopt(&socket, sockopt::ReceiveTimeout);
+        let transmit = getsockopt(&socket, sockopt::SendTimeout);
+        drop(socket);
+        match (receive, transmit) {
+            (Ok(receive), Ok(transmit)) => {
+                let unset = TimeVal::new(0, 0);
+                Ok(if receive == unset && transmit == unset {
+                    SocketTimeouts::Unset
+                } else {
+                    SocketTimeouts::Set
+                })
+            }
+            (Err(errno), _) | (_, Err(errno)) => Err(ReadError::new(
+                "ask for the timeouts of",
+                &path,
+                Cause::from_errno(errno as i32),
+            )),
+        }
+    }
+
+    fn freezer(&self, hierarchy: Hierarchy, group: &[u8]) -> Result<Vec<u8>, ReadError> {
+        let (mount, file) = match hierarchy {
+            Hierarchy::Unified => (self.freezers().unified.as_ref(), "cgroup.events"),
+            Hierarchy::Freezer => (self.freezers().freezer.as_ref(), "freezer.state"),
+        };
+        let named = group.escape_ascii().to_string();
+        let Some(mount) = mount else {
+            return Err(ReadError::new(
+                "find the mount of control group",
+                &named,
+                Cause::Unsupported,
+            ));
+        };
+        let group = OsStr::from_bytes(group.strip_prefix(b"/").unwrap_or(group));
+        let path = mount.join(group).join(file);
+        std::fs::read(&path)
+            .map_err(|error| ReadError::from_io("read", &path.to_string_lossy(), &error))
+    }
+
     fn unix_sockets(&self, pid: Option<u32>) -> Result<Vec<UnixSocket>, ReadError> {
         let Some(pid) = pid else {
             return sockdiag::unix_sockets();
@@ -239,18 +338,18 @@ fn read_at(root: BorrowedFd<'_>, path: &str, text: &mut Vec<u8>) -> Result<(), r
 
 fn each_number(
     directory: &OwnedFd,
-    mut visit: impl FnMut(u32, &CStr),
+    mut visit: impl FnMut(u32, &CStr) -> ControlFlow<()>,
 ) -> Result<(), rustix::io::Errno> {
     let mut buffer = [MaybeUninit::uninit(); 8192];
     let mut entries = RawDir::new(directory, &mut buffer);
     while let Some(entry) = entries.next() {
         let entry = entry?;
         let name = entry.file_name();
-        if let Some(number) = std::str::from_utf8(name.to_bytes())
+        let number = std::str::from_utf8(name.to_bytes())
             .ok()
-            .and_then(|n| n.parse().ok())
-        {
-            visit(number, name);
+            .and_then(|text| text.parse().ok());
+        if number.is_some_and(|number| visit(number, name).is_break()) {
+            return Ok(());
         }
     }
     Ok(())
