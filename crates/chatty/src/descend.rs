@@ -1,8 +1,8 @@
 //! Background descendants: chatty starts itself again, since a fork without an exec would be unsafe.
 //!
 //! The descendant's standard input is a socket at first. Over it come its orders, and the leader's own standard
-//! input if that is to be kept (SCM_RIGHTS, unix(7)); over it goes the one byte that says that the descendant holds
-//! what it should and nothing else. Then the socket makes room for what standard input shall be.
+//! input if that is to be kept (SCM_RIGHTS, unix(7)); over it goes, last of all, the one byte that says that the
+//! descendant holds what it should.
 
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut, Read as _, Write as _};
