@@ -96,9 +96,14 @@ fn send_orders(mut link: UnixStream, orders: &Orders, keeps_stdin: bool) -> io::
     let json = serde_json::to_vec(orders)?;
     link.write_all(json.get(1..).unwrap_or_default())?;
     link.shutdown(Shutdown::Write)?;
-    let mut answer = [0];
-    link.read_exact(&mut answer)
-        .map_err(|_| io::Error::other("it ended before it was ready"))
+    // To the end: then the descendant has closed the socket too, and holds nothing but what it should.
+    let mut answer = Vec::new();
+    link.read_to_end(&mut answer)?;
+    if answer == [READY] {
+        Ok(())
+    } else {
+        Err(io::Error::other("it ended before it was ready"))
+    }
 }
 
 /// What a descendant does.

@@ -1,9 +1,11 @@
 //! A chatty under test, with every wait bounded from outside the thread that waits.
 
 use std::io::{PipeReader, PipeWriter, Read as _, Write as _};
+use std::ops::{Deref, DerefMut};
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -16,12 +18,44 @@ const BOUND: Duration = Duration::from_secs(60);
 
 /// A child, and the test's ends of its three pipes.
 pub(crate) struct Chatty {
-    pub(crate) child: Child,
+    pub(crate) child: Reaped,
     pub(crate) stdin: Option<PipeWriter>,
     pub(crate) stdout: PipeReader,
     pub(crate) stderr: PipeReader,
     _script: Option<NamedTempFile>,
     _watchdog: Sender<()>,
+}
+
+/// A child that is not left behind when its test fails.
+pub(crate) struct Reaped(Child);
+
+impl Drop for Reaped {
+    fn drop(&mut self) {
+        // Both do nothing to a child that has been waited for.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Deref for Reaped {
+    type Target = Child;
+
+    fn deref(&self) -> &Child {
+        &self.0
+    }
+}
+
+impl DerefMut for Reaped {
+    fn deref_mut(&mut self) -> &mut Child {
+        &mut self.0
+    }
+}
+
+static SPAWNING: Mutex<()> = Mutex::new(());
+
+/// While this is held, no other test is between fork and exec, where a child has copies of every pipe of every test.
+pub(crate) fn no_other_spawn() -> MutexGuard<'static, ()> {
+    SPAWNING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// All that came of a child.
@@ -60,13 +94,16 @@ pub(crate) fn with_streams(
     stderr: impl Into<Stdio>,
 ) -> Chatty {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chatty"));
-    let child = command
+    command
         .args(args)
         .stdin(stdin)
         .stdout(stdout)
-        .stderr(stderr)
-        .spawn()
-        .unwrap();
+        .stderr(stderr);
+    let nobody = no_other_spawn();
+    let child = Reaped(command.spawn().unwrap());
+    drop(nobody);
+    // The command holds the test's copies of the child's ends.
+    drop(command);
     let at_end = || std::io::pipe().unwrap().0;
     let (stdout, stderr) = (at_end(), at_end());
     Chatty {

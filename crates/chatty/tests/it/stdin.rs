@@ -3,7 +3,7 @@
 use pipeclog_scenario::script::Input;
 use pipeclog_scenario::verify::Source;
 
-use crate::child::{flags, read_all, script, verdict};
+use crate::child::{flags, no_other_spawn, read_all, script, verdict};
 
 fn input(len: u64) -> Vec<u8> {
     let mut bytes = vec![0; len as usize];
@@ -53,7 +53,9 @@ fn closing_stdin_breaks_the_parents_pipe_while_the_child_lives() {
     let json = r#"{"ops": [{"op": "close", "stream": "stdin"}, {"op": "prompt", "text": "!"}, {"op": "park"}]}"#;
     let mut chatty = script(json);
     chatty.stdout(1);
+    let nobody = no_other_spawn();
     let written = std::io::Write::write(chatty.stdin.as_mut().unwrap(), b"x");
+    drop(nobody);
     assert_eq!(written.unwrap_err().kind(), std::io::ErrorKind::BrokenPipe);
     assert!(chatty.child.try_wait().unwrap().is_none());
     chatty.child.kill().unwrap();
