@@ -35,6 +35,11 @@ fn take_back(only: &SigSet) {
     }
 }
 
+/// Whether this thread blocks any signal.
+pub(crate) fn any_blocked() -> bool {
+    SigSet::thread_get_mask().is_ok_and(|mask| mask != SigSet::empty())
+}
+
 /// Runs `start` with every signal blocked, so that a thread started by it never runs a handler of the
 /// caller's: those expect to interrupt the caller's own threads.
 pub(crate) fn with_all_blocked<T>(start: impl FnOnce() -> T) -> T {
