@@ -50,3 +50,40 @@ pub(crate) fn with_all_blocked<T>(start: impl FnOnce() -> T) -> T {
     }
     result
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_to_a_broken_pipe_raises_nothing_where_sigpipe_kills() {
+        crate::sys::restore_default(Signal::SIGPIPE);
+        let before = SigSet::thread_get_mask().expect("readable");
+        let (read, write) = std::io::pipe().expect("a pipe");
+        drop(read);
+        for _ in 0..3 {
+            assert_eq!(
+                write_holding(Signal::SIGPIPE, &write, b"x"),
+                Err(Errno::PIPE)
+            );
+            // It would have killed this process when the mask was restored, had it been left pending.
+            assert_eq!(SigSet::thread_get_mask().expect("readable"), before);
+        }
+    }
+
+    #[test]
+    fn a_signal_that_was_not_raised_is_not_waited_for() {
+        take_back(&SigSet::from(Signal::SIGPIPE));
+    }
+
+    #[test]
+    fn a_thread_started_with_all_blocked_blocks_all_and_its_starter_does_not() {
+        let before = SigSet::thread_get_mask().expect("readable");
+        let thread = with_all_blocked(|| {
+            std::thread::spawn(|| SigSet::thread_get_mask().expect("readable"))
+        });
+        let inside = thread.join().expect("no panic");
+        assert!(inside.contains(Signal::SIGALRM) && inside.contains(Signal::SIGPIPE));
+        assert_eq!(SigSet::thread_get_mask().expect("readable"), before);
+    }
+}

@@ -89,3 +89,11 @@ pub(crate) fn register(
     unsafe { tokio::io::unix::AsyncFd::register_with_interest(fd, interest) }
         .map_err(io::Error::from)
 }
+
+/// Gives a signal its default disposition in this process: what a test needs of a caller that does so.
+#[cfg(test)]
+pub(crate) fn restore_default(signal: nix::sys::signal::Signal) {
+    use nix::sys::signal::{SigHandler, signal as set};
+    // SAFETY: no handler is installed, only the default put back; nothing of ours relies on another disposition.
+    unsafe { set(signal, SigHandler::SigDfl) }.expect("any signal but KILL and STOP");
+}

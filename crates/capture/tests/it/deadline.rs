@@ -207,7 +207,7 @@ fn a_stopped_child_is_ended_as_well() {
 }
 
 /// The leader tells who is who: a child of its own, and one that has left the group, whose parent lives.
-const FAMILY: &str = "sleep 600 & echo $!; setsid sh -c 'echo $$; sleep 600; :' & wait";
+const FAMILY: &str = "sleep 600 & echo $!; setsid sh -c 'echo $$; exec sleep 600' & wait";
 
 fn two_pids(text: &[u8]) -> Option<(Process, Process)> {
     let mut lines = text
