@@ -1,7 +1,6 @@
 //! Reading on for background descendants, so that they do not die of SIGPIPE.
 
 use std::os::fd::OwnedFd;
-use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
@@ -16,7 +15,8 @@ const STACK_BYTES: usize = 128 * 1024;
 /// Nobody joins the thread: it ends with the last writer, or with this process. If no thread can be had, the descriptors
 /// are closed, as [`crate::Background::Abandon`] would: the capture itself is complete by then.
 pub(crate) fn drain_on(mut fds: Vec<OwnedFd>) {
-    fds.retain(has_writers);
+    // A stream whose last writer has gone needs nobody, whatever is left in it.
+    fds.retain(|fd| !engine::is_hung_up(fd));
     if fds.is_empty() {
         return;
     }
@@ -24,16 +24,6 @@ pub(crate) fn drain_on(mut fds: Vec<OwnedFd>) {
         .name("pipeclog-drain".into())
         .stack_size(STACK_BYTES);
     let _ = signals::with_all_blocked(|| thread.spawn(move || drain(fds)));
-}
-
-/// Not when the last writer has gone, whatever is left to read (poll(2): POLLHUP).
-fn has_writers(fd: &OwnedFd) -> bool {
-    let mut polled = [PollFd::new(fd, PollFlags::IN)];
-    let looked = engine::poll_until(&mut polled, Some(Instant::now()));
-    looked.is_err()
-        || polled
-            .iter()
-            .all(|it| !it.revents().contains(PollFlags::HUP))
 }
 
 fn drain(mut open: Vec<OwnedFd>) {

@@ -56,9 +56,7 @@ pub(crate) fn spawn(
         Err(errno) => {
             undo(pid);
             Err(match errno {
-                Errno::NOSYS => {
-                    Error::unsupported("any", "run: pidfd_open needs Linux 5.3 or later")
-                }
+                Errno::NOSYS | Errno::PERM => Error::no_pidfd(errno),
                 _ => Error::system(format!("open a pidfd of process {pid}"), errno),
             })
         }

@@ -4,7 +4,8 @@
 //! reads the master as [`super::poll`] does; EIO is its end of file. Raw mode leaves the bytes as they are: no newline becomes two.
 //! Stdin is no part of it: raw mode has no end of file to send, so stdin comes by a pipe, as elsewhere.
 //!
-//! When it deadlocks: never by itself; it waits where `poll` does. (A master that nobody reads blocks the child after some 20,000 bytes.)
+//! When it deadlocks: never by itself; it waits where `poll` does. (A master that nobody reads blocks the child after some 20,000 bytes;
+//! so it does with a child that closes its terminal everywhere and then opens `/dev/tty` to write: EIO has ended the reading.)
 //!
 //! The smallest scenario: none hangs it; `sh -c 'sleep 600 &'` shows the wait with `End::EndOfFile`, but see its cost.
 //!
