@@ -1,5 +1,6 @@
 //! What waits for the child and moves its bytes.
 
+use std::os::fd::OwnedFd;
 use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -56,6 +57,16 @@ pub(crate) fn poll_until(fds: &mut [PollFd<'_>], until: Option<Instant>) -> Resu
         Ok(_) | Err(Errno::INTR) => Ok(()),
         Err(errno) => Err(Error::system("poll the child's streams", errno)),
     }
+}
+
+/// Whether every writer has gone (poll(2): POLLHUP). Does not wait.
+pub(crate) fn is_hung_up(fd: &OwnedFd) -> bool {
+    let mut polled = [PollFd::new(fd, PollFlags::empty())];
+    let looked = poll_until(&mut polled, Some(Instant::now()));
+    looked.is_ok()
+        && polled
+            .iter()
+            .any(|it| it.revents().contains(PollFlags::HUP))
 }
 
 /// The time left. Too long for the kernel is for ever.

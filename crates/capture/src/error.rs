@@ -66,6 +66,10 @@ enum Repr {
         what: String,
     },
     #[error(
+        "failed to watch the child: pidfd_open needs Linux 5.3 or later, and a filter that allows it"
+    )]
+    NoPidfd { source: io::Error },
+    #[error(
         "process {pid} did not die of SIGKILL within 10 s; it sleeps uninterruptibly in the kernel"
     )]
     Unkillable { pid: i32 },
@@ -83,7 +87,7 @@ impl Error {
             Repr::InvalidCommand { .. } => ErrorKind::InvalidCommand,
             Repr::Resources { .. } => ErrorKind::Resources,
             Repr::Limit { .. } => ErrorKind::Limit,
-            Repr::Unsupported { .. } => ErrorKind::Unsupported,
+            Repr::Unsupported { .. } | Repr::NoPidfd { .. } => ErrorKind::Unsupported,
             Repr::Unkillable { .. } => ErrorKind::Unkillable,
             Repr::Io { .. } => ErrorKind::Io,
         }
@@ -122,6 +126,13 @@ impl Error {
         Repr::Unsupported {
             strategy,
             what: what.into(),
+        }
+        .into()
+    }
+
+    pub(crate) fn no_pidfd(cause: Errno) -> Self {
+        Repr::NoPidfd {
+            source: cause.into(),
         }
         .into()
     }

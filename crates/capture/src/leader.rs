@@ -8,7 +8,8 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitOptions};
 
 use crate::session::DEATH_BOUND;
-use crate::{Error, KillTarget, Status, engine, signals, tree};
+use crate::tree::{self, Found};
+use crate::{Error, KillTarget, Status, engine, signals};
 
 /// The leader, from the spawn until it is reaped. Dropping it unreaped kills and reaps it: no zombie
 /// is left whatever happens, a panic included.
@@ -78,16 +79,24 @@ impl Leader {
         if self.state == State::Reaped {
             return;
         }
+        // The leader is signalled first: otherwise it would see its children die, and act on it. But its descendants
+        // are looked for before, since they would not be found as its children afterwards.
+        let descendants = match self.target {
+            KillTarget::Leader | KillTarget::Group => Vec::new(),
+            KillTarget::Tree if signal == Signal::KILL => {
+                let _ = rustix::process::pidfd_send_signal(&self.pidfd, Signal::STOP);
+                tree::descendants_of(self.pid, Found::IsStopped)
+            }
+            KillTarget::Tree => tree::descendants_of(self.pid, Found::RunsOn),
+        };
+        let _ = rustix::process::pidfd_send_signal(&self.pidfd, signal);
         match self.target {
             KillTarget::Leader => {}
-            KillTarget::Group => self.signal_group(signal),
-            // The walk comes first: the descendants of a dead parent are no longer found as its children.
-            KillTarget::Tree => {
-                tree::signal_descendants(self.pid, signal);
-                self.signal_group(signal);
-            }
+            KillTarget::Group | KillTarget::Tree => self.signal_group(signal),
         }
-        let _ = rustix::process::pidfd_send_signal(&self.pidfd, signal);
+        for pidfd in descendants {
+            let _ = rustix::process::pidfd_send_signal(pidfd, signal);
+        }
     }
 
     fn signal_group(&self, signal: Signal) {

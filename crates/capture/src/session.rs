@@ -111,7 +111,7 @@ impl Session {
         match self.phase {
             Phase::Running => self.settle_running(now),
             Phase::Terminating { why, kill_at } => {
-                let over = self.exit_seen.is_some() && self.flow.streams_ended();
+                let over = self.exit_seen.is_some() && !self.flow.is_reading();
                 if kill_at <= now || over {
                     self.send_kill(why, now);
                     return self.settle(now);

@@ -35,6 +35,11 @@ fn take_back(only: &SigSet) {
     }
 }
 
+/// Whether this thread blocks any signal.
+pub(crate) fn any_blocked() -> bool {
+    SigSet::thread_get_mask().is_ok_and(|mask| mask != SigSet::empty())
+}
+
 /// Runs `start` with every signal blocked, so that a thread started by it never runs a handler of the
 /// caller's: those expect to interrupt the caller's own threads.
 pub(crate) fn with_all_blocked<T>(start: impl FnOnce() -> T) -> T {
@@ -44,4 +49,41 @@ pub(crate) fn with_all_blocked<T>(start: impl FnOnce() -> T) -> T {
         let _ = before.thread_set_mask();
     }
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_to_a_broken_pipe_raises_nothing_where_sigpipe_kills() {
+        crate::sys::restore_default(Signal::SIGPIPE);
+        let before = SigSet::thread_get_mask().expect("readable");
+        let (read, write) = std::io::pipe().expect("a pipe");
+        drop(read);
+        for _ in 0..3 {
+            assert_eq!(
+                write_holding(Signal::SIGPIPE, &write, b"x"),
+                Err(Errno::PIPE)
+            );
+            // It would have killed this process when the mask was restored, had it been left pending.
+            assert_eq!(SigSet::thread_get_mask().expect("readable"), before);
+        }
+    }
+
+    #[test]
+    fn a_signal_that_was_not_raised_is_not_waited_for() {
+        take_back(&SigSet::from(Signal::SIGPIPE));
+    }
+
+    #[test]
+    fn a_thread_started_with_all_blocked_blocks_all_and_its_starter_does_not() {
+        let before = SigSet::thread_get_mask().expect("readable");
+        let thread = with_all_blocked(|| {
+            std::thread::spawn(|| SigSet::thread_get_mask().expect("readable"))
+        });
+        let inside = thread.join().expect("no panic");
+        assert!(inside.contains(Signal::SIGALRM) && inside.contains(Signal::SIGPIPE));
+        assert_eq!(SigSet::thread_get_mask().expect("readable"), before);
+    }
 }

@@ -9,7 +9,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
 
 use crate::command::{EnvChange, EnvStart};
 use crate::leader::{Grouping, Leader};
-use crate::{Command, Error, KillTarget, descriptors};
+use crate::{Command, Error, KillTarget, descriptors, signals, sys};
 
 /// What one of the child's descriptors 0, 1 and 2 becomes.
 #[derive(Debug)]
@@ -32,8 +32,8 @@ pub(crate) struct ChildEnds {
 /// Starts `command` with these ends; they are closed here when this returns, whatever it returns.
 ///
 /// Of our descriptors the child sees 0, 1 and 2 only, since the others are close-on-exec. (What the caller left
-/// inheritable, it inherits, as from any spawn.) It starts with no signal blocked and SIGPIPE at its default, both
-/// of which std sees to. The caller holds [`descriptors::LowNumbers`] meanwhile.
+/// inheritable, it inherits, as from any spawn.) It starts with no signal blocked and SIGPIPE at its default, which
+/// std sees to. The caller holds [`descriptors::LowNumbers`] meanwhile.
 pub(crate) fn spawn(
     command: &Command,
     ends: ChildEnds,
@@ -56,9 +56,7 @@ pub(crate) fn spawn(
         Err(errno) => {
             undo(pid);
             Err(match errno {
-                Errno::NOSYS => {
-                    Error::unsupported("any", "run: pidfd_open needs Linux 5.3 or later")
-                }
+                Errno::NOSYS | Errno::PERM => Error::no_pidfd(errno),
                 _ => Error::system(format!("open a pidfd of process {pid}"), errno),
             })
         }
@@ -98,7 +96,11 @@ fn to_std(command: &Command, ends: ChildEnds, grouping: Grouping) -> std::proces
         Grouping::Own => {
             std_command.process_group(0);
         }
-        Grouping::OwnSession => crate::sys::take_stdout_as_terminal(&mut std_command),
+        Grouping::OwnSession => sys::take_stdout_as_terminal(&mut std_command),
+    }
+    // The usual mask is empty, and then nothing has to be done, and std need not fork.
+    if signals::any_blocked() {
+        sys::unblock_signals(&mut std_command);
     }
     std_command
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 
 use rustix::io::Errno;
 
-use crate::{Error, Limit, LimitPolicy, Output, Spilled, StreamEnd, keep::Keep};
+use crate::{Error, Limit, LimitPolicy, Output, Spilled, StreamEnd, engine, keep::Keep};
 
 /// Where a stream's bytes come from.
 #[derive(Debug)]
@@ -125,8 +125,11 @@ impl Stream {
             Ok(0) => Pumped::Ended,
             Ok(_) => Pumped::Bytes,
             Err(Errno::AGAIN) => Pumped::Empty,
-            // The last slave was closed (tty_ioctl(4)); and a socket's peer that left with our bytes unread.
-            Err(Errno::IO) if matches!(self.source, Source::Terminal(_)) => Pumped::Ended,
+            // The last slave was closed, and the hangup tells it from a failure.
+            Err(Errno::IO) if matches!(&self.source, Source::Terminal(fd) if engine::is_hung_up(fd)) => {
+                Pumped::Ended
+            }
+            // A socket's peer that left with our bytes unread.
             Err(Errno::CONNRESET) => Pumped::Ended,
             Err(errno) => {
                 return Err(Error::system(

@@ -10,6 +10,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::process::CommandExt;
 
 use nix::libc;
+use nix::sys::signal::SigSet;
 
 use crate::Status;
 
@@ -25,6 +26,13 @@ pub(crate) fn take_stdout_as_terminal(command: &mut std::process::Command) {
     // SAFETY: pre_exec runs the hook in the child between fork and exec, where only async-signal-safe
     // work is sound: no lock, no allocation. The hook makes two system calls and converts an errno, which
     // allocates nothing. std has put the child's ends on 0, 1 and 2 before it runs hooks, so that stdout is open.
+    unsafe { command.pre_exec(hook) };
+}
+
+/// Lets the child start with no signal blocked. std passes the caller's mask on, and forks for a hook.
+pub(crate) fn unblock_signals(command: &mut std::process::Command) {
+    let hook = || SigSet::empty().thread_set_mask().map_err(io::Error::from);
+    // SAFETY: as above; the hook makes one call, pthread_sigmask, which is async-signal-safe (signal-safety(7)).
     unsafe { command.pre_exec(hook) };
 }
 
@@ -80,4 +88,12 @@ pub(crate) fn register(
     // OwnedFd, which guarantees both: nobody else closes it, and it gives the same number at every call.
     unsafe { tokio::io::unix::AsyncFd::register_with_interest(fd, interest) }
         .map_err(io::Error::from)
+}
+
+/// Gives a signal its default disposition in this process: what a test needs of a caller that does so.
+#[cfg(test)]
+pub(crate) fn restore_default(signal: nix::sys::signal::Signal) {
+    use nix::sys::signal::{SigHandler, signal as set};
+    // SAFETY: no handler is installed, only the default put back; nothing of ours relies on another disposition.
+    unsafe { set(signal, SigHandler::SigDfl) }.expect("any signal but KILL and STOP");
 }

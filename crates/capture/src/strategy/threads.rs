@@ -55,7 +55,7 @@ impl Engine for Threads {
             stdout,
             stderr,
         } = flow;
-        let fed = std::thread::scope(|scope| {
+        std::thread::scope(|scope| {
             // Whatever happens below, the scope joins the workers, so they must have been told to stop.
             let _stop = StopAtDrop(bells);
             let mut workers = Vec::new();
@@ -66,19 +66,15 @@ impl Engine for Threads {
                     })?);
                 }
             }
-            if let Some(feed) = feed.as_mut() {
+            if feed.is_some() {
                 workers.push(start(scope, || bells.rung_after(|| write_on(feed, bells)))?);
             }
             let waited = wait(leader, bells, workers.len(), until);
             bells.stop();
             let joined: Vec<Result<Worked, Error>> = workers.into_iter().map(join).collect();
             waited?;
-            joined.into_iter().collect::<Result<Vec<Worked>, Error>>()
-        })?;
-        if fed.contains(&Worked::AllWritten) {
-            flow.feed = None;
-        }
-        Ok(())
+            joined.into_iter().try_for_each(|worked| worked.map(drop))
+        })
     }
 }
 
@@ -110,9 +106,12 @@ fn read_on(stream: &mut Stream, bells: &Bells) -> Result<Worked, Error> {
     }
 }
 
-fn write_on(feed: &mut Feed, bells: &Bells) -> Result<Worked, Error> {
-    while feed.pump()? != Fed::Done {
-        if bells.wait_beside(PollFd::from_borrowed_fd(feed.fd(), PollFlags::OUT))? {
+fn write_on(stdin: &mut Option<Feed>, bells: &Bells) -> Result<Worked, Error> {
+    while let Some(feed) = stdin {
+        if feed.pump()? == Fed::Done {
+            // At once: the child may do nothing more until it sees the end of file.
+            *stdin = None;
+        } else if bells.wait_beside(PollFd::from_borrowed_fd(feed.fd(), PollFlags::OUT))? {
             return Ok(Worked::ToldToStop);
         }
     }

@@ -3,3 +3,10 @@
 mod support;
 
 mod bytes;
+mod deadline;
+mod ends;
+mod failures;
+mod hazards;
+mod limits;
+mod process;
+mod strategies;
