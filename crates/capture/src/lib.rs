@@ -1,1 +1,43 @@
-//! Capture a child's output without a hang, a loss or harm; and the hazards, kept as specimens.
+#![doc = include_str!("../README.md")]
+
+mod background;
+mod bound;
+mod bytes;
+mod capture;
+mod captured;
+mod channel;
+mod command;
+mod descriptors;
+mod drainer;
+mod end;
+mod engine;
+mod error;
+mod feed;
+mod flow;
+mod input;
+mod keep;
+mod kill;
+mod leader;
+mod limit;
+mod running;
+mod session;
+mod signals;
+mod spawn;
+mod strategy;
+mod stream;
+mod sys;
+mod tree;
+
+pub use background::Background;
+pub use bound::Bound;
+pub use bytes::Bytes;
+pub use capture::Capture;
+pub use captured::{Captured, Output, Status, Stopped};
+pub use command::Command;
+pub use end::{End, StreamEnd};
+pub use error::{Error, ErrorKind, UnknownName};
+pub use input::Input;
+pub use kill::{Kill, KillTarget};
+pub use limit::{Limit, LimitPolicy, Spilled};
+pub use running::{Running, Waited};
+pub use strategy::{Strategy, StrategyKind, Streams};

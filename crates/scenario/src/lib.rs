@@ -3,6 +3,7 @@
 //!
 //! Pure: nothing here runs anything, reads a file or a clock.
 
+pub mod family;
 pub mod outcome;
 pub mod pattern;
 pub mod scenario;

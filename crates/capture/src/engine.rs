@@ -1,0 +1,65 @@
+//! What waits for the child and moves its bytes.
+
+use std::time::Instant;
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
+
+use crate::Error;
+use crate::flow::{Flow, Token};
+
+/// Moves the flow forward.
+pub(crate) trait Engine: Send {
+    /// Waits until something happens or `until` has passed, and serves what happened. It may return early and for no
+    /// reason; it returns soon after the leader's exit, after a limit that ends the child, and at `until`.
+    fn turn(&mut self, flow: &mut Flow, until: Option<Instant>) -> Result<(), Error>;
+}
+
+/// poll(2): the engine of the strategy of that name and of those whose point is elsewhere.
+pub(crate) struct Poll;
+
+impl Engine for Poll {
+    fn turn(&mut self, flow: &mut Flow, until: Option<Instant>) -> Result<(), Error> {
+        for token in wait(flow, until)? {
+            flow.serve(token)?;
+        }
+        Ok(())
+    }
+}
+
+fn wait(flow: &Flow, until: Option<Instant>) -> Result<Vec<Token>, Error> {
+    let interests = flow.interests();
+    let mut fds: Vec<PollFd<'_>> = interests
+        .iter()
+        .map(|(token, fd)| PollFd::from_borrowed_fd(*fd, wanted(*token)))
+        .collect();
+    poll_until(&mut fds, until)?;
+    // Anything counts: an error or a hangup is found out by the read or write that follows.
+    Ok(interests
+        .iter()
+        .zip(&fds)
+        .filter(|(_, fd)| !fd.revents().is_empty())
+        .map(|((token, _), _)| *token)
+        .collect())
+}
+
+fn wanted(token: Token) -> PollFlags {
+    match token {
+        Token::Stdin => PollFlags::OUT,
+        Token::Stdout | Token::Stderr | Token::Exit => PollFlags::IN,
+    }
+}
+
+/// poll(2) until an instant. A signal ends it early, with nothing ready: the caller's loop comes back.
+pub(crate) fn poll_until(fds: &mut [PollFd<'_>], until: Option<Instant>) -> Result<(), Error> {
+    match rustix::event::poll(fds, timespec_until(until).as_ref()) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(errno) => Err(Error::system("poll the child's streams", errno)),
+    }
+}
+
+/// The time left. Too long for the kernel is for ever.
+pub(crate) fn timespec_until(until: Option<Instant>) -> Option<Timespec> {
+    let left = until?.saturating_duration_since(Instant::now());
+    Timespec::try_from(left).ok()
+}

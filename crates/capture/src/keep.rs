@@ -1,0 +1,208 @@
+//! What is kept of a stream under a limit.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::os::fd::AsFd;
+
+use nix::sys::signal::Signal;
+use rustix::buffer::spare_capacity;
+use rustix::io::Errno;
+
+use crate::{Bytes, Error, Limit, LimitPolicy, Output, Spilled, StreamEnd, signals};
+
+/// The room for one read: large enough that a 256 KiB pipe is emptied in a few, small enough for a small output.
+const ROOM: usize = 64 * 1024;
+
+/// The bytes kept so far. Memory is bounded by the limit and one read's room.
+pub(crate) struct Keep {
+    limit: Option<Limit>,
+    seen: u64,
+    /// The first bytes; without a limit, all of them.
+    head: Vec<u8>,
+    /// The last bytes, under [`LimitPolicy::Tail`].
+    tail: VecDeque<u8>,
+    spill: Option<Spill>,
+    /// Where reads land whose bytes are not kept as they stand.
+    room: Vec<u8>,
+}
+
+struct Spill {
+    file: File,
+    len: u64,
+}
+
+impl Keep {
+    pub(crate) fn new(limit: Option<Limit>) -> Self {
+        Keep {
+            limit,
+            seen: 0,
+            head: Vec::new(),
+            tail: VecDeque::new(),
+            spill: None,
+            room: Vec::new(),
+        }
+    }
+
+    /// Whether a limit that ends the child has been passed; with the limit, for the message.
+    pub(crate) fn fatal_limit(&self) -> Option<Limit> {
+        self.limit
+            .filter(|limit| limit.policy.stops_the_child() && self.seen > limit.bytes as u64)
+    }
+
+    /// Bytes seen so far.
+    pub(crate) fn seen(&self) -> u64 {
+        self.seen
+    }
+
+    /// One read of at most `most` bytes; 0 is the end of file. The outer error is our own (memory, the spill
+    /// file), the inner one is the read's.
+    pub(crate) fn read_from(
+        &mut self,
+        fd: impl AsFd,
+        most: usize,
+    ) -> Result<Result<usize, Errno>, Error> {
+        if self.limit.is_none() && most >= ROOM {
+            return self.read_unlimited(fd);
+        }
+        let mut room = std::mem::take(&mut self.room);
+        room.clear();
+        reserve(&mut room, most.min(ROOM))?;
+        // try_reserve_exact may give more than it was asked for, and `most` is a promise.
+        let result = if room.capacity() <= most {
+            rustix::io::read(fd, spare_capacity(&mut room))
+        } else {
+            room.resize(most.min(ROOM), 0);
+            rustix::io::read(fd, room.as_mut_slice())
+        };
+        if let Ok(count) = result {
+            room.truncate(count);
+            self.take(&room)?;
+        }
+        self.room = room;
+        Ok(result)
+    }
+
+    /// Straight into the place where the bytes stay: no copy, no zeroing.
+    fn read_unlimited(&mut self, fd: impl AsFd) -> Result<Result<usize, Errno>, Error> {
+        if self.head.capacity() - self.head.len() < ROOM / 2 {
+            let more = self.head.len().max(ROOM);
+            reserve(&mut self.head, more)?;
+        }
+        let result = rustix::io::read(fd, spare_capacity(&mut self.head));
+        if let Ok(count) = result {
+            self.seen += count as u64;
+        }
+        Ok(result)
+    }
+
+    /// Counts these bytes and keeps what the limit allows.
+    pub(crate) fn take(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.seen += bytes.len() as u64;
+        let Some(limit) = self.limit else {
+            return append(&mut self.head, bytes);
+        };
+        match limit.policy {
+            LimitPolicy::Tail => self.take_tail(bytes, limit.bytes),
+            LimitPolicy::Head | LimitPolicy::Kill | LimitPolicy::Error => {
+                self.take_head(bytes, limit.bytes)?;
+                Ok(())
+            }
+            LimitPolicy::Spill => {
+                let rest = self.take_head(bytes, limit.bytes)?;
+                if rest.is_empty() {
+                    Ok(())
+                } else {
+                    self.take_spill(rest)
+                }
+            }
+        }
+    }
+
+    fn take_head<'a>(&mut self, bytes: &'a [u8], limit: usize) -> Result<&'a [u8], Error> {
+        let free = limit.saturating_sub(self.head.len()).min(bytes.len());
+        let (fits, rest) = bytes.split_at(free);
+        append(&mut self.head, fits)?;
+        Ok(rest)
+    }
+
+    fn take_tail(&mut self, bytes: &[u8], limit: usize) -> Result<(), Error> {
+        let bytes = bytes
+            .get(bytes.len().saturating_sub(limit)..)
+            .unwrap_or_default();
+        let crowded_out = (self.tail.len() + bytes.len()).saturating_sub(limit);
+        self.tail.drain(..crowded_out);
+        self.tail.try_reserve(bytes.len()).map_err(out_of_memory)?;
+        self.tail.extend(bytes);
+        Ok(())
+    }
+
+    fn take_spill(&mut self, mut bytes: &[u8]) -> Result<(), Error> {
+        let spill = match &mut self.spill {
+            Some(spill) => spill,
+            none => {
+                let file = tempfile::tempfile()
+                    .map_err(|cause| Error::system("create a spill file", cause))?;
+                none.insert(Spill { file, len: 0 })
+            }
+        };
+        while !bytes.is_empty() {
+            match signals::write_holding(Signal::SIGXFSZ, &spill.file, bytes) {
+                Ok(count) => {
+                    spill.len += count as u64;
+                    bytes = bytes.get(count..).unwrap_or_default();
+                }
+                Err(Errno::INTR) => {}
+                Err(errno) => {
+                    let tried = format!("write the spill file (it has {} bytes)", spill.len);
+                    return Err(Error::system(tried, errno));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A copy of the bytes in memory, while the capture runs on.
+    pub(crate) fn so_far(&self) -> Vec<u8> {
+        let (front, back) = self.tail.as_slices();
+        [&self.head, front, back].concat()
+    }
+
+    /// Hands out what was kept.
+    pub(crate) fn finish(&mut self, end: StreamEnd) -> Output {
+        let bytes = if self.tail.is_empty() {
+            std::mem::take(&mut self.head)
+        } else {
+            std::mem::take(&mut self.tail).into()
+        };
+        let spilled = self.spill.take().map(|spill| Spilled {
+            start: 0,
+            len: spill.len,
+            file: spill.file,
+        });
+        let kept = bytes.len() as u64 + spilled.as_ref().map_or(0, |spilled| spilled.len);
+        Output {
+            bytes: Bytes::from(bytes),
+            seen: self.seen,
+            kept,
+            spilled,
+            end,
+        }
+    }
+}
+
+fn append(to: &mut Vec<u8>, bytes: &[u8]) -> Result<(), Error> {
+    to.try_reserve(bytes.len()).map_err(out_of_memory)?;
+    to.extend_from_slice(bytes);
+    Ok(())
+}
+
+fn reserve(vec: &mut Vec<u8>, room: usize) -> Result<(), Error> {
+    vec.try_reserve_exact(room).map_err(out_of_memory)
+}
+
+fn out_of_memory(_: std::collections::TryReserveError) -> Error {
+    Error::system(
+        "keep the child's output",
+        std::io::Error::from(std::io::ErrorKind::OutOfMemory),
+    )
+}

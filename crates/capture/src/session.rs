@@ -1,0 +1,262 @@
+//! One capture under way: when it is over, and how it is brought to an end.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::engine::Engine;
+use crate::flow::Flow;
+use crate::{
+    Background, Captured, End, Error, Kill, KillTarget, LimitPolicy, Stopped, StreamEnd, drainer,
+};
+
+/// How long a killed process may take to die before it is given up.
+pub(crate) const DEATH_BOUND: Duration = Duration::from_secs(10);
+/// How often the size of a file is looked at that must not pass a limit.
+const FILE_LOOK: Duration = Duration::from_millis(50);
+
+/// The rules around a flow. Time comes in from the clock at each step; the flow and the engine do the rest.
+pub(crate) struct Session {
+    pub(crate) flow: Flow,
+    pub(crate) engine: Box<dyn Engine>,
+    pub(crate) end: End,
+    pub(crate) kill: Kill,
+    pub(crate) background: Background,
+    phase: Phase,
+    exit_seen: Option<Instant>,
+}
+
+#[derive(Clone, Copy)]
+enum Phase {
+    Running,
+    /// SIGTERM was sent; SIGKILL follows at `kill_at`.
+    Terminating {
+        why: Stopped,
+        kill_at: Instant,
+    },
+    /// SIGKILL was sent.
+    Killed {
+        why: Stopped,
+        give_up_at: Instant,
+    },
+}
+
+/// What came of waiting.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Progress {
+    Finished,
+    DeadlinePassed,
+}
+
+impl Session {
+    pub(crate) fn new(
+        flow: Flow,
+        engine: Box<dyn Engine>,
+        end: End,
+        kill: Kill,
+        background: Background,
+    ) -> Self {
+        Session {
+            flow,
+            engine,
+            end,
+            kill,
+            background,
+            phase: Phase::Running,
+            exit_seen: None,
+        }
+    }
+
+    /// Goes on until the capture is over or the deadline has passed. It can be called again.
+    pub(crate) fn wait(&mut self, deadline: Option<Instant>) -> Result<Progress, Error> {
+        loop {
+            let now = Instant::now();
+            self.settle(now)?;
+            if self.flow.leader.has_exited() && self.flow.streams_ended() {
+                return Ok(Progress::Finished);
+            }
+            if deadline.is_some_and(|deadline| deadline <= now) {
+                return Ok(Progress::DeadlinePassed);
+            }
+            let wake = [deadline, self.timer(now)].into_iter().flatten().min();
+            self.engine.turn(&mut self.flow, wake)?;
+        }
+    }
+
+    /// Ends the child and reads what it wrote until then. Bounded by the kill's grace and by [`DEATH_BOUND`].
+    pub(crate) fn stop(&mut self, why: Stopped) -> Result<(), Error> {
+        self.begin_kill(why, Instant::now());
+        self.wait(None)?;
+        Ok(())
+    }
+
+    /// Ends the child after an error: SIGKILL, and no further reading, since reading may be what failed.
+    pub(crate) fn abort(&mut self) -> Result<(), Error> {
+        let now = Instant::now();
+        self.flow.stdout.begin_stop(StreamEnd::Stopped);
+        self.flow.stderr.begin_stop(StreamEnd::Stopped);
+        self.flow.feed = None;
+        self.send_kill(Stopped::Failure, now);
+        self.flow.leader.await_death()
+    }
+
+    /// Applies every rule that time or an event has made due.
+    fn settle(&mut self, now: Instant) -> Result<(), Error> {
+        if self.flow.leader.has_exited() && self.exit_seen.is_none() {
+            self.exit_seen = Some(now);
+        }
+        if matches!(self.phase, Phase::Running) && self.flow.fatal_limit().is_some() {
+            self.begin_kill(Stopped::Limit, now);
+        }
+        match self.phase {
+            Phase::Running => self.settle_running(now),
+            Phase::Terminating { why, kill_at } => {
+                let over = self.exit_seen.is_some() && self.flow.streams_ended();
+                if kill_at <= now || over {
+                    self.send_kill(why, now);
+                    return self.settle(now);
+                }
+                Ok(())
+            }
+            Phase::Killed { why, give_up_at } => {
+                if self.exit_seen.is_some() {
+                    return self.end_streams(why.stream_end());
+                }
+                if give_up_at <= now {
+                    return Err(Error::unkillable(self.flow.leader.pid().as_raw_pid()));
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn settle_running(&mut self, now: Instant) -> Result<(), Error> {
+        let Some(exit_seen) = self.exit_seen else {
+            return Ok(());
+        };
+        match self.end {
+            // A file has no end of file to wait for.
+            End::EndOfFile => {
+                for stream in [&mut self.flow.stdout, &mut self.flow.stderr] {
+                    if stream.is_open_file() {
+                        stream.drain_and_end(StreamEnd::LeaderExitedDrained)?;
+                    }
+                }
+                Ok(())
+            }
+            End::Drain => self.end_streams(StreamEnd::LeaderExitedDrained),
+            End::Grace(period) => {
+                if exit_seen
+                    .checked_add(period)
+                    .is_some_and(|over| over <= now)
+                {
+                    self.end_streams(StreamEnd::GraceExpired)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn end_streams(&mut self, end: StreamEnd) -> Result<(), Error> {
+        self.flow.feed = None;
+        self.flow.stdout.drain_and_end(end)?;
+        self.flow.stderr.drain_and_end(end)
+    }
+
+    fn begin_kill(&mut self, why: Stopped, now: Instant) {
+        self.flow.stdout.begin_stop(why.stream_end());
+        self.flow.stderr.begin_stop(why.stream_end());
+        let leader_is_all =
+            matches!(self.kill.target, KillTarget::Leader) && self.flow.leader.has_exited();
+        if self.kill.term_grace.is_zero() || leader_is_all {
+            return self.send_kill(why, now);
+        }
+        self.flow.leader.signal(Signal::TERM);
+        // A stopped process acts on SIGTERM only when it is continued.
+        self.flow.leader.signal(Signal::CONT);
+        let kill_at = now.checked_add(self.kill.term_grace).unwrap_or(now);
+        self.phase = Phase::Terminating { why, kill_at };
+    }
+
+    fn send_kill(&mut self, why: Stopped, now: Instant) {
+        self.flow.leader.signal(Signal::KILL);
+        self.phase = Phase::Killed {
+            why,
+            give_up_at: now + DEATH_BOUND,
+        };
+    }
+
+    /// The next instant at which a rule falls due.
+    fn timer(&self, now: Instant) -> Option<Instant> {
+        match self.phase {
+            Phase::Terminating { kill_at, .. } => Some(kill_at),
+            Phase::Killed { give_up_at, .. } => Some(give_up_at),
+            Phase::Running => [self.grace_timer(), self.file_timer(now)]
+                .into_iter()
+                .flatten()
+                .min(),
+        }
+    }
+
+    fn grace_timer(&self) -> Option<Instant> {
+        match self.end {
+            End::Grace(period) => self.exit_seen?.checked_add(period),
+            End::EndOfFile | End::Drain => None,
+        }
+    }
+
+    fn file_timer(&self, now: Instant) -> Option<Instant> {
+        let watched = [&self.flow.stdout, &self.flow.stderr]
+            .into_iter()
+            .any(|stream| stream.is_watched_file());
+        watched.then(|| now + FILE_LOOK)
+    }
+
+    /// Reaps the leader and hands out the result.
+    pub(crate) fn finish(self) -> Result<Captured, Error> {
+        let Session {
+            flow,
+            engine,
+            background,
+            phase,
+            ..
+        } = self;
+        // An engine may hold on to descriptors (a ring does), and the drainer must be their only holder.
+        drop(engine);
+        let Flow {
+            mut leader,
+            feed,
+            stdout,
+            stderr,
+        } = flow;
+        drop(feed);
+        let status = leader.reap()?;
+        let fatal = [&stdout, &stderr]
+            .into_iter()
+            .find_map(|it| it.fatal_limit().map(|limit| (it.name, limit)));
+        let (stdout, held_out) = stdout.finish()?;
+        let (stderr, held_err) = stderr.finish()?;
+        match background {
+            Background::KeepDraining => {
+                drainer::drain_on(held_out.into_iter().chain(held_err).collect())
+            }
+            Background::Abandon => drop((held_out, held_err)),
+        }
+        let stopped = match phase {
+            Phase::Running => None,
+            Phase::Terminating { why, .. } | Phase::Killed { why, .. } => Some(why),
+        };
+        let captured = Captured {
+            status,
+            stdout,
+            stderr,
+            stopped,
+        };
+        match fatal {
+            Some((name, limit)) if limit.policy == LimitPolicy::Error => {
+                Err(Error::limit(name, limit.bytes).with_partial(captured))
+            }
+            _ => Ok(captured),
+        }
+    }
+}

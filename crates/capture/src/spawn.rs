@@ -1,0 +1,111 @@
+//! Starting a child: the one module that spawns, so that another way of spawning can take its place.
+
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::process::Stdio;
+
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
+
+use crate::command::{EnvChange, EnvStart};
+use crate::leader::{Grouping, Leader};
+use crate::{Command, Error, KillTarget, descriptors};
+
+/// What one of the child's descriptors 0, 1 and 2 becomes.
+#[derive(Debug)]
+pub(crate) enum ChildEnd {
+    /// What the caller has there, closed if it is closed there.
+    Inherit,
+    /// This one. It is closed here once the child has it: a reader that holds its own write end never sees
+    /// the end of file.
+    Given(OwnedFd),
+}
+
+/// The child's 0, 1 and 2.
+#[derive(Debug)]
+pub(crate) struct ChildEnds {
+    pub(crate) stdin: ChildEnd,
+    pub(crate) stdout: ChildEnd,
+    pub(crate) stderr: ChildEnd,
+}
+
+/// Starts `command` with these ends; they are closed here when this returns, whatever it returns.
+///
+/// Of our descriptors the child sees 0, 1 and 2 only, since the others are close-on-exec. (What the caller left
+/// inheritable, it inherits, as from any spawn.) It starts with no signal blocked and SIGPIPE at its default, both
+/// of which std sees to. The caller holds [`descriptors::LowNumbers`] meanwhile.
+pub(crate) fn spawn(
+    command: &Command,
+    ends: ChildEnds,
+    grouping: Grouping,
+    target: KillTarget,
+) -> Result<Leader, Error> {
+    // Kept free for the pidfd, so that a shortage of descriptors shows before the child has done anything.
+    let reserve =
+        descriptors::dev_null().map_err(|errno| Error::system("open /dev/null", errno))?;
+    let mut std_command = to_std(command, ends, grouping);
+    let child = std_command
+        .spawn()
+        .map_err(|cause| Error::spawn(command, cause))?;
+    // Our copies of the child's ends live in the std command.
+    drop(std_command);
+    drop(reserve);
+    let pid = Pid::from_child(&child);
+    match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
+        Ok(pidfd) => Ok(Leader::new(pid, pidfd, grouping, target)),
+        Err(errno) => {
+            undo(pid);
+            Err(match errno {
+                Errno::NOSYS => {
+                    Error::unsupported("any", "run: pidfd_open needs Linux 5.3 or later")
+                }
+                _ => Error::system(format!("open a pidfd of process {pid}"), errno),
+            })
+        }
+    }
+}
+
+/// Kills and reaps a child that cannot be watched. It is not reaped yet, so its pid is still its own.
+fn undo(pid: Pid) {
+    let _ = rustix::process::kill_process(pid, Signal::KILL);
+    while let Err(Errno::INTR) = rustix::process::waitid(WaitId::Pid(pid), WaitIdOptions::EXITED) {}
+}
+
+fn to_std(command: &Command, ends: ChildEnds, grouping: Grouping) -> std::process::Command {
+    let mut std_command = std::process::Command::new(&command.program);
+    std_command.args(&command.args);
+    match command.env_start {
+        EnvStart::Inherited => {}
+        EnvStart::Empty => {
+            std_command.env_clear();
+        }
+    }
+    for (name, change) in &command.env {
+        match change {
+            EnvChange::Set(value) => std_command.env(name, value),
+            EnvChange::Remove => std_command.env_remove(name),
+        };
+    }
+    if let Some(directory) = &command.directory {
+        std_command.current_dir(directory);
+    }
+    std_command
+        .stdin(to_stdio(ends.stdin))
+        .stdout(to_stdio(ends.stdout))
+        .stderr(to_stdio(ends.stderr));
+    match grouping {
+        Grouping::Caller => {}
+        Grouping::Own => {
+            std_command.process_group(0);
+        }
+        Grouping::OwnSession => crate::sys::take_stdout_as_terminal(&mut std_command),
+    }
+    std_command
+}
+
+fn to_stdio(end: ChildEnd) -> Stdio {
+    match end {
+        ChildEnd::Inherit => Stdio::inherit(),
+        ChildEnd::Given(fd) => Stdio::from(fd),
+    }
+}

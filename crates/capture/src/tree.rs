@@ -1,0 +1,181 @@
+//! The descendants of a leader, found by `/proc`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::fd::OwnedFd;
+
+use rustix::process::{Pid, PidfdFlags, Signal};
+
+/// How often the walk is repeated when it finds new descendants; a fork bomb must not keep it busy for ever.
+const ROUNDS: usize = 32;
+
+/// Signals every descendant of `leader` that a walk of `/proc` finds, the leader itself excepted.
+///
+/// A descendant is a process in the leader's group or session, or a child of a descendant. Before SIGKILL each is
+/// stopped as it is found and the walk repeated until it finds no new one: what is stopped cannot fork, and a
+/// descendant's children must be found before it dies and they are given to another parent.
+/// The leader must not have been reaped, so that its pid still names its group.
+pub(crate) fn signal_descendants(leader: Pid, signal: Signal) {
+    let mut found: BTreeMap<i32, OwnedFd> = BTreeMap::new();
+    for _ in 0..ROUNDS {
+        let processes = scan();
+        let mut news = false;
+        for process in descendants(leader.as_raw_pid(), &processes) {
+            if found.contains_key(&process.pid) {
+                continue;
+            }
+            let Some(pidfd) = hold(process) else { continue };
+            news = true;
+            if signal == Signal::KILL {
+                let _ = rustix::process::pidfd_send_signal(&pidfd, Signal::STOP);
+            }
+            found.insert(process.pid, pidfd);
+        }
+        if !news || signal != Signal::KILL {
+            break;
+        }
+    }
+    for pidfd in found.values() {
+        let _ = rustix::process::pidfd_send_signal(pidfd, signal);
+    }
+}
+
+/// What the walk knows of one process (proc_pid_stat(5)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Process {
+    pid: i32,
+    parent: i32,
+    group: i32,
+    session: i32,
+    /// In clock ticks since boot: with the pid, it names a process for good.
+    started: u64,
+}
+
+/// Opens a pidfd, and looks again at what it stands for: the pid may have passed to another process since the scan.
+fn hold(process: &Process) -> Option<OwnedFd> {
+    let pidfd =
+        rustix::process::pidfd_open(Pid::from_raw(process.pid)?, PidfdFlags::empty()).ok()?;
+    let now = look_at(process.pid)?;
+    (now.started == process.started).then_some(pidfd)
+}
+
+fn scan() -> Vec<Process> {
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter_map(look_at)
+        .collect()
+}
+
+fn look_at(pid: i32) -> Option<Process> {
+    parse(pid, &fs::read(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// The name, in parentheses, may hold anything, so the fields are counted from its last parenthesis.
+fn parse(pid: i32, stat: &[u8]) -> Option<Process> {
+    let after_name = stat
+        .iter()
+        .rposition(|byte| *byte == b')')?
+        .checked_add(1)?;
+    let text = std::str::from_utf8(stat.get(after_name..)?).ok()?;
+    let mut fields = text.split_ascii_whitespace().skip(1);
+    let mut number = || fields.next()?.parse().ok();
+    let (parent, group, session) = (number()?, number()?, number()?);
+    // Fields 7 to 21 lie between the session and the start time, which is field 22.
+    let started = fields.nth(15)?.parse().ok()?;
+    Some(Process {
+        pid,
+        parent,
+        group,
+        session,
+        started,
+    })
+}
+
+/// The descendants among these: a fixed point, since a parent may be listed after its child.
+fn descendants(leader: i32, processes: &[Process]) -> Vec<&Process> {
+    let mut members: Vec<&Process> = Vec::new();
+    loop {
+        let before = members.len();
+        for process in processes {
+            let known =
+                process.pid == leader || members.iter().any(|member| member.pid == process.pid);
+            let joins = process.group == leader
+                || process.session == leader
+                || process.parent == leader
+                || members.iter().any(|member| member.pid == process.parent);
+            if !known && joins {
+                members.push(process);
+            }
+        }
+        if members.len() == before {
+            return members;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_parentheses_and_spaces_does_not_move_the_fields() {
+        let stat = b"41 (a) b (c) S 7 8 9 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 123456 1 1";
+        let expected = Process {
+            pid: 41,
+            parent: 7,
+            group: 8,
+            session: 9,
+            started: 123_456,
+        };
+        assert_eq!(parse(41, stat), Some(expected));
+    }
+
+    #[test]
+    fn this_process_is_found_with_its_own_group() {
+        let me = rustix::process::getpid().as_raw_pid();
+        let found = look_at(me).expect("our own stat is readable");
+        assert_eq!(found.group, rustix::process::getpgrp().as_raw_pid());
+        assert_eq!(
+            found.parent,
+            rustix::process::getppid().expect("a parent").as_raw_pid()
+        );
+    }
+
+    #[test]
+    fn a_truncated_stat_is_no_process() {
+        for stat in [
+            &b""[..],
+            b"1 (x",
+            b"1 (x)",
+            b"1 (x) S 1 2",
+            b"1 (x) S 1 2 3 4 5",
+        ] {
+            assert_eq!(parse(1, stat), None);
+        }
+    }
+
+    #[test]
+    fn descent_goes_through_parents_groups_and_sessions() {
+        let process = |pid, parent, group, session| Process {
+            pid,
+            parent,
+            group,
+            session,
+            started: 0,
+        };
+        let all = [
+            process(5, 4, 90, 90), // grandchild, listed before its parent
+            process(4, 3, 80, 80), // child
+            process(6, 1, 3, 70),  // orphan in the leader's group
+            process(7, 1, 60, 3),  // orphan in the leader's session
+            process(8, 1, 50, 50), // a stranger
+            process(3, 2, 3, 3),   // the leader
+        ];
+        let mut found: Vec<i32> = descendants(3, &all).iter().map(|it| it.pid).collect();
+        found.sort_unstable();
+        assert_eq!(found, [4, 5, 6, 7]);
+    }
+}

@@ -1,0 +1,5 @@
+//! What the library promises, on real children.
+
+mod support;
+
+mod bytes;

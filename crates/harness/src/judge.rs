@@ -1,0 +1,197 @@
+//! What came of a trial whose parent ended: the three laws (no loss, no harm; that it ended is the first), and the exit.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::str::FromStr as _;
+
+use nix::sys::signal::Signal;
+use pipeclog_scenario::outcome::{CaptureReport, StreamReport, Verdict};
+use pipeclog_scenario::scenario::Scenario;
+use pipeclog_scenario::script::{Ending, Input, Op, Script};
+use pipeclog_scenario::strategy::{Delivery, Strategy};
+use pipeclog_scenario::verify::{FaultKind, Source, Verifier, Window};
+
+use crate::tree::End;
+
+/// A trial whose parent has ended.
+#[derive(Debug)]
+pub(crate) struct Ended<'a> {
+    /// How the parent ended.
+    pub(crate) leader: End,
+    /// How those of its descendants ended that nobody killed.
+    pub(crate) descendants: Vec<End>,
+    /// What the parent says of its capture, if it is ours.
+    pub(crate) report: Option<&'a CaptureReport>,
+    /// What the parent wrote to its stdout.
+    pub(crate) stdout: &'a File,
+    /// What the parent wrote to its stderr.
+    pub(crate) stderr: &'a File,
+}
+
+/// The exit code by which timeout(1) and its kin say that the command was ended.
+const TIMED_OUT: i32 = 124;
+/// The exit code by which they say that they failed themselves, which a limit that ends the command counts as.
+const FAILED: i32 = 125;
+/// The exit code for a strategy that this build or machine cannot run.
+const UNSUPPORTED: i32 = 2;
+
+/// Judges a trial.
+pub(crate) fn judge(scenario: &Scenario, strategy: Strategy, ended: &Ended<'_>) -> Verdict {
+    if ended.report.is_none() && ended.leader == End::Code(UNSUPPORTED) {
+        return Verdict::Skipped { why: first_line(ended.stderr) };
+    }
+    let sources = match strategy.delivery() {
+        Delivery::Separate => vec![("stdout", Source::Stdout, ended.stdout), ("stderr", Source::Stderr, ended.stderr)],
+        Delivery::Merged => vec![("stdout", Source::Merged, ended.stdout)],
+        Delivery::Nothing => Vec::new(),
+    };
+    for (name, source, file) in sources {
+        match compare(scenario, source, file, ended.report) {
+            Ok(None) => {}
+            Ok(Some(what)) => return Verdict::Lost { stream: name.to_owned(), what },
+            Err(error) => return Verdict::Broken { why: format!("failed to verify {name}: {error}") },
+        }
+    }
+    if let Some(stopped) = ended.report.and_then(|report| report.stopped.as_ref()) {
+        return match ended.leader {
+            End::Code(TIMED_OUT | FAILED) => Verdict::CutShort { why: stopped.clone() },
+            other => wrong_exit("124 or 125".to_owned(), other),
+        };
+    }
+    if let Some(harmed) = ended.descendants.iter().find(|end| **end == End::Signal(Signal::SIGPIPE)) {
+        return Verdict::Harmed { what: format!("a descendant ended by {}", in_words(*harmed)) };
+    }
+    let input = Input::Pattern(scenario.stdin_len());
+    match scenario.script.expected(input).ending {
+        Some(ending) if ended.leader == End::Code(code_of(ending)) => cut_by_limit(ended.report),
+        Some(ending) => wrong_exit(format!("exit code {}", code_of(ending)), ended.leader),
+        // The child never ends by itself, so whatever the parent exits with is its own decision.
+        None => wrong_exit("no end at all".to_owned(), ended.leader),
+    }
+}
+
+/// All is right; only, a limit may have kept less than there was.
+fn cut_by_limit(report: Option<&CaptureReport>) -> Verdict {
+    let cut = report
+        .into_iter()
+        .flat_map(|report| [("stdout", &report.stdout), ("stderr", &report.stderr)])
+        .find(|(_, stream)| stream.kept < stream.seen);
+    match cut {
+        None => Verdict::Completed,
+        Some((name, stream)) => Verdict::CutShort {
+            why: format!("the limit kept {} of {} bytes of {name}", stream.kept, stream.seen),
+        },
+    }
+}
+
+fn wrong_exit(expected: String, found: End) -> Verdict {
+    Verdict::WrongExit { expected, found: in_words(found) }
+}
+
+fn in_words(end: End) -> String {
+    match end {
+        End::Code(code) => format!("exit code {code}"),
+        End::Signal(signal) => signal.as_str().to_owned(),
+    }
+}
+
+/// The code that the parent owes for the child's ending, as shells have it.
+fn code_of(ending: Ending) -> i32 {
+    match ending {
+        Ending::Code(code) => i32::from(code),
+        Ending::Signal(signal) => {
+            let number = Signal::from_str(&format!("SIG{}", signal.name())).map_or(0, |signal| signal as i32);
+            128 + number
+        }
+    }
+}
+
+/// The first fault in words; nothing if the file is what the parent owes.
+fn compare(
+    scenario: &Scenario,
+    source: Source,
+    file: &File,
+    report: Option<&CaptureReport>,
+) -> io::Result<Option<String>> {
+    let stream = report.map(|report| match source {
+        Source::Stdout | Source::Merged => &report.stdout,
+        Source::Stderr => &report.stderr,
+    });
+    let stopped = report.is_some_and(|report| report.stopped.is_some());
+    // A descendant that still held the stream owes nothing: the capture was told to end without it.
+    let without_descendants = stream.is_some_and(|stream| stream.end != "end of file") && !stopped;
+    let alone = without_descendants.then(|| leader_alone(&scenario.script));
+    let script = alone.as_ref().unwrap_or(&scenario.script);
+    let input = Input::Pattern(scenario.stdin_len());
+    let window = window(scenario, stream);
+    let mut verifier = Verifier::of_window(script, source, input, window).map_err(io::Error::other)?;
+    let mut block = vec![0; 256 << 10];
+    let mut at = 0;
+    loop {
+        let got = file.read_at(&mut block, at)?;
+        if got == 0 {
+            break;
+        }
+        let (bytes, _) = block.split_at(got);
+        verifier.push(bytes);
+        at += bytes.len() as u64;
+    }
+    let fault = verifier.finish().fault;
+    // A capture that was told to stop owes what it has got, in order, and no more.
+    Ok(fault
+        .filter(|fault| !(stopped && matches!(fault.kind, FaultKind::Truncated { .. })))
+        .map(|fault| fault.to_string()))
+}
+
+/// The part of a stream that a limit lets the parent keep.
+fn window(scenario: &Scenario, stream: Option<&StreamReport>) -> Window {
+    let (Some(limit), Some(stream)) = (scenario.parent.limit, stream) else {
+        return Window::WHOLE;
+    };
+    match scenario.parent.limit_policy.as_deref() {
+        Some("tail") => Window { start: stream.seen - stream.kept.min(stream.seen), len: None },
+        Some("spill") => Window::WHOLE,
+        _ => Window { start: 0, len: Some(limit.0) },
+    }
+}
+
+/// The script with descendants that write nothing.
+fn leader_alone(script: &Script) -> Script {
+    let mut alone = script.clone();
+    silence(&mut alone.ops);
+    alone
+}
+
+fn silence(ops: &mut [Op]) {
+    for op in ops {
+        match op {
+            Op::Background(background) => background.script.ops.clear(),
+            Op::Thread { ops } | Op::Repeat { ops, .. } => silence(ops),
+            Op::Write(_)
+            | Op::Prompt { .. }
+            | Op::Flush { .. }
+            | Op::Stdin { .. }
+            | Op::Sleep { .. }
+            | Op::Compute { .. }
+            | Op::Park {}
+            | Op::Close { .. }
+            | Op::Nonblock { .. }
+            | Op::Capacity { .. }
+            | Op::Packet { .. }
+            | Op::Wait {}
+            | Op::Fifo { .. }
+            | Op::Accept {}
+            | Op::Stop {}
+            | Op::Exit { .. }
+            | Op::Die { .. } => {}
+        }
+    }
+}
+
+fn first_line(file: &File) -> String {
+    let mut text = vec![0; 512];
+    let got = file.read_at(&mut text, 0).unwrap_or(0);
+    text.truncate(got);
+    String::from_utf8_lossy(&text).lines().next().unwrap_or("it did not say why").to_owned()
+}

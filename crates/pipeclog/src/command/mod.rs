@@ -1,0 +1,5 @@
+//! One module a command.
+
+pub(crate) mod capture;
+pub(crate) mod prove;
+pub(crate) mod worker;

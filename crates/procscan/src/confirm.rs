@@ -1,0 +1,98 @@
+//! The second look.
+
+use pipeclog_waitgraph::snapshot::{Listing, Process, Snapshot, State, Syscall, Table, Task};
+
+use crate::gaps::{Gaps, Owner};
+use crate::parse::{Stat, boot_ms, forks};
+use crate::pass::machine_file;
+use crate::process::{Identities, ProcessReader};
+use crate::sockets::Sockets;
+use crate::source::{ReadError, Source};
+use crate::task::{self, TaskText};
+
+/// See [`crate::Scanner::confirm`].
+pub(crate) fn run(
+    source: &dyn Source,
+    first: &Snapshot,
+    identities: &mut Identities,
+) -> Result<Snapshot, ReadError> {
+    let facts = source.facts();
+    let mut gaps = Gaps::new(source, facts);
+    let mut second = first.clone();
+    second.scan.at_ms = machine_file(source, "uptime", boot_ms).unwrap_or(0);
+    second.scan.forks_before = machine_file(source, "stat", forks);
+    let mut sockets = Sockets::default();
+    second.processes.retain_mut(|process| {
+        let Some(stat) = stat(source, process) else {
+            return false;
+        };
+        // Nothing was seen of it but its stat, and nothing more will be.
+        if process.table == Table::Unread {
+            return true;
+        }
+        if has_moved(source, process, &mut gaps) {
+            let reader = ProcessReader { source, facts };
+            match reader.read(&stat, identities, &mut gaps) {
+                Some(fresh) => *process = fresh,
+                None => return false,
+            }
+            sockets.fill(source, process, &mut gaps);
+        }
+        true
+    });
+    second.scan.forks_after = machine_file(source, "stat", forks);
+    let unchanged =
+        first.scan.forks_after.is_some() && first.scan.forks_after == second.scan.forks_after;
+    if !unchanged && second.scan.listing == Listing::Closed {
+        // Somebody was born that this pass has not looked at.
+        second.scan.listing = Listing::Open;
+    }
+    second.gaps.extend(gaps.into_list());
+    second.gaps.sort();
+    second.gaps.dedup();
+    Ok(second)
+}
+
+/// The process's stat, if the number is still that process.
+fn stat(source: &dyn Source, process: &Process) -> Option<Stat> {
+    let mut text = Vec::new();
+    source
+        .read(&format!("{}/stat", process.pid), &mut text)
+        .ok()?;
+    Stat::parse(&text)
+        .ok()
+        .filter(|stat| stat.start_ticks == process.start_ticks)
+}
+
+/// Whether any task has run, ended or come since the first look.
+fn has_moved(source: &dyn Source, process: &Process, gaps: &mut Gaps) -> bool {
+    let owner = Owner {
+        pid: process.pid.0,
+        tid: None,
+        uid: process.uid,
+    };
+    let Ok(tids) = source.numbers(&format!("{}/task", process.pid)) else {
+        return true;
+    };
+    let mut known = process.tasks.iter();
+    for tid in tids {
+        let Some(text) = task::read(source, owner, tid, gaps) else {
+            continue;
+        };
+        if !known.next().is_some_and(|task| is_same(task, &text)) {
+            return true;
+        }
+    }
+    known.next().is_some()
+}
+
+fn is_same(task: &Task, text: &TaskText) -> bool {
+    let status = text.status.as_ref();
+    task.tid.0 == text.tid
+        && task.state == task::state(text.stat.state)
+        && !matches!(task.state, State::Running)
+        && matches!(task.syscall, Syscall::Blocked { .. } | Syscall::Outside)
+        && task.syscall == text.call
+        && task.switches_voluntary == status.and_then(|status| status.voluntary_switches)
+        && task.switches_involuntary == status.and_then(|status| status.involuntary_switches)
+}

@@ -1,0 +1,173 @@
+//! What could not be read, with its cause and the command that helps.
+
+use std::collections::BTreeSet;
+
+use pipeclog_waitgraph::snapshot::{Facet, Gap, GapKind, Pid, Tid};
+
+use crate::parse::Mounts;
+use crate::source::{Facts, ReadError, Source};
+
+/// The initial pid namespace's number (kernel `PROC_PID_INIT_INO`).
+const INITIAL_PID_NAMESPACE: &[u8] = b"pid:[4026531836]";
+
+/// Collects gaps, each once.
+pub(crate) struct Gaps {
+    observer: u32,
+    yama: u64,
+    found: BTreeSet<Gap>,
+}
+
+/// Whose fact is missing.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Owner {
+    pub(crate) pid: u32,
+    pub(crate) tid: Option<u32>,
+    /// The real user of the process, where known.
+    pub(crate) uid: Option<u32>,
+}
+
+impl Gaps {
+    /// Looks at what limits the observer as a whole.
+    pub(crate) fn new(source: &dyn Source, facts: Facts) -> Self {
+        let mut text = Vec::new();
+        let yama = match source.read("sys/kernel/yama/ptrace_scope", &mut text) {
+            Ok(()) => crate::parse::count(&text).unwrap_or(0),
+            Err(_) => 0,
+        };
+        let mut gaps = Self {
+            observer: facts.uid,
+            yama,
+            found: BTreeSet::new(),
+        };
+        gaps.look_at_mount(source);
+        gaps
+    }
+
+    fn look_at_mount(&mut self, source: &dyn Source) {
+        let mut text = Vec::new();
+        if source.read("self/mountinfo", &mut text).is_ok() {
+            let mounts = Mounts::parse(&text);
+            let option = |name| mounts.at(b"/proc").and_then(|mount| mount.option(name));
+            let hidden = option(b"hidepid").filter(|value| !matches!(*value, b"0" | b"off"));
+            if hidden.is_some() && self.observer != 0 {
+                self.machine(
+                    GapKind::Hidden,
+                    Facet::Process,
+                    "/proc is mounted with hidepid: processes of other users are not shown"
+                        .to_owned(),
+                    Some("sudo pipeclog diagnose".to_owned()),
+                );
+            }
+            if option(b"subset").is_some() {
+                self.machine(
+                    GapKind::Hidden,
+                    Facet::Locks,
+                    "/proc is mounted with subset=pid: it has no counters, locks or settings"
+                        .to_owned(),
+                    None,
+                );
+            }
+        }
+        if source
+            .link("self/ns/pid")
+            .is_ok_and(|link| link != INITIAL_PID_NAMESPACE)
+        {
+            self.machine(
+                GapKind::Hidden,
+                Facet::Process,
+                "this /proc shows one pid namespace: processes outside it may hold ends".to_owned(),
+                Some("run pipeclog in the initial pid namespace".to_owned()),
+            );
+        }
+    }
+
+    /// Notes what is missing of the machine.
+    pub(crate) fn machine(
+        &mut self,
+        kind: GapKind,
+        facet: Facet,
+        why: String,
+        remedy: Option<String>,
+    ) {
+        self.found.insert(Gap {
+            kind,
+            facet,
+            pid: None,
+            tid: None,
+            why,
+            remedy,
+        });
+    }
+
+    /// Notes a read of a machine's file that failed.
+    pub(crate) fn machine_read(&mut self, facet: Facet, error: &ReadError) {
+        let remedy = match error.gap_kind() {
+            GapKind::Denied => Some("sudo pipeclog diagnose".to_owned()),
+            _ => None,
+        };
+        self.machine(error.gap_kind(), facet, error.to_string(), remedy);
+    }
+
+    /// Notes what is missing of a process or of a task.
+    pub(crate) fn of(&mut self, owner: Owner, facet: Facet, error: &ReadError) {
+        let kind = error.gap_kind();
+        let mut why = error.to_string();
+        let mut remedy = None;
+        if kind == GapKind::Denied {
+            why.push_str(&self.reason(owner));
+            if self.observer != 0 {
+                remedy = Some(format!("sudo pipeclog diagnose {}", owner.pid));
+            }
+        }
+        self.plain(owner, kind, facet, why, remedy);
+    }
+
+    /// Notes a gap of a process or of a task in words of its own.
+    pub(crate) fn plain(
+        &mut self,
+        owner: Owner,
+        kind: GapKind,
+        facet: Facet,
+        why: String,
+        remedy: Option<String>,
+    ) {
+        let (pid, tid) = (Some(Pid(owner.pid)), owner.tid.map(Tid));
+        self.found.insert(Gap {
+            kind,
+            facet,
+            pid,
+            tid,
+            why,
+            remedy,
+        });
+    }
+
+    /// Why the kernel refuses, as far as it can be told (man 2 ptrace, "Ptrace access mode checking").
+    fn reason(&self, owner: Owner) -> String {
+        match owner.uid {
+            _ if self.observer == 0 => {
+                "; it has capabilities or a user namespace over which we have no CAP_SYS_PTRACE"
+                    .to_owned()
+            }
+            Some(uid) if uid != self.observer => format!("; it belongs to user {uid}"),
+            _ if self.yama > 0 => format!(
+                "; Yama lets only ancestors look (kernel.yama.ptrace_scope is {})",
+                self.yama
+            ),
+            _ => {
+                "; it has changed its user or runs a program that its user may not read".to_owned()
+            }
+        }
+    }
+
+    pub(crate) fn into_list(self) -> Vec<Gap> {
+        self.found.into_iter().collect()
+    }
+
+    /// Whether processes may exist that `/proc` does not show.
+    pub(crate) fn hides_processes(&self) -> bool {
+        self.found.iter().any(|gap| {
+            gap.kind == GapKind::Hidden && gap.facet == Facet::Process && gap.pid.is_none()
+        })
+    }
+}

@@ -1,0 +1,130 @@
+//! A lane for questions that may never be answered.
+//!
+//! Some files of `/proc` make the reader wait for the target's memory map or for the file system behind the
+//! target's pages, and no signal ends such a wait. They are asked for on a helper thread, and the asker waits for a
+//! bounded time. A helper that does not come back is abandoned, and the next question gets a new one; after
+//! [`MOST_STUCK`] of them nothing more is asked, so that a hung machine cannot collect threads of ours.
+
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::Duration;
+
+/// How many abandoned helpers are too many.
+const MOST_STUCK: usize = 8;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// Runs questions one at a time, each for at most the bound.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    bound: Duration,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    helper: Option<Sender<Job>>,
+    stuck: usize,
+}
+
+/// No answer came within the bound, or too many earlier ones are still out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NoAnswer;
+
+impl Lane {
+    pub(crate) fn new(bound: Duration) -> Self {
+        Self {
+            bound,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Asks on the helper and waits for the answer, at most for the bound.
+    pub(crate) fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, NoAnswer> {
+        let mut state = self
+            .state
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        if state.stuck >= MOST_STUCK {
+            return Err(NoAnswer);
+        }
+        let (reply, answer) = channel();
+        let job: Job = Box::new(move || {
+            // The asker has gone if the bound has passed; then nobody wants the answer.
+            let _ = reply.send(question());
+        });
+        let helper = match state.helper.take() {
+            Some(helper) => helper,
+            None => spawn().ok_or(NoAnswer)?,
+        };
+        helper.send(job).map_err(|_| NoAnswer)?;
+        match answer.recv_timeout(self.bound) {
+            Ok(answer) => {
+                state.helper = Some(helper);
+                Ok(answer)
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                // Dropping the sender ends the helper if it ever comes back.
+                state.stuck += 1;
+                Err(NoAnswer)
+            }
+            // The question panicked, which is a bug of ours; the scan goes on without the answer.
+            Err(RecvTimeoutError::Disconnected) => Err(NoAnswer),
+        }
+    }
+}
+
+fn spawn() -> Option<Sender<Job>> {
+    let (sender, jobs): (Sender<Job>, Receiver<Job>) = channel();
+    let helper = std::thread::Builder::new().name("procscan-lane".to_owned());
+    let run = move || {
+        while let Ok(job) = jobs.recv() {
+            job();
+        }
+    };
+    helper.spawn(run).ok().map(|_| sender)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_come_back_and_a_stuck_question_does_not_stop_the_next() {
+        let lane = Lane::new(Duration::from_millis(20));
+        let (release, gate) = channel::<()>();
+        assert_eq!(lane.ask(|| 7), Ok(7));
+        let stuck = lane.ask(move || {
+            let _ = gate.recv();
+        });
+        assert_eq!(stuck, Err(NoAnswer));
+        let patient = Lane {
+            bound: Duration::from_secs(60),
+            ..lane
+        };
+        assert_eq!(patient.ask(|| 8), Ok(8));
+        drop(release);
+    }
+
+    #[test]
+    fn nothing_more_is_asked_once_too_many_are_stuck() {
+        let lane = Lane::new(Duration::from_millis(1));
+        let mut gates = Vec::new();
+        for _ in 0..MOST_STUCK {
+            let (release, gate) = channel::<()>();
+            gates.push(release);
+            let stuck = lane.ask(move || {
+                let _ = gate.recv();
+            });
+            assert_eq!(stuck, Err(NoAnswer));
+        }
+        let patient = Lane {
+            bound: Duration::from_secs(60),
+            ..lane
+        };
+        assert_eq!(patient.ask(|| 1), Err(NoAnswer));
+    }
+}

@@ -1,0 +1,432 @@
+//! One pass over `/proc`: list, choose, read, and follow what blocked tasks wait for until nobody new is needed.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use pipeclog_waitgraph::snapshot::{
+    Abi, Facet, FileId, FileLock, Freezer, GapKind, GoProgram, Listing, LockKind, Namespaces, Pid,
+    PosixTimers, Process, SCHEMA_VERSION, Scan, Snapshot, Syscall, Table, Task, Tid, Untrusted,
+    Wait,
+};
+
+use crate::gaps::{Gaps, Owner};
+use crate::holders::Holders;
+use crate::index::Index;
+use crate::needs::{self, Kinship, Need};
+use crate::parse::{Family, Lock, Role, Stat, TimerCounts, boot_ms, forks, timer_counts};
+use crate::process::{Identities, ProcessReader};
+use crate::scanner::Selection;
+use crate::sockets::Sockets;
+use crate::source::{Cause, Facts, ReadError, Source};
+
+/// How often `/proc` is listed again for processes that came in the meantime.
+const MOST_LISTINGS: u32 = 4;
+
+/// See the module.
+pub(crate) struct Pass<'a> {
+    source: &'a dyn Source,
+    facts: Facts,
+    gaps: Gaps,
+    stats: BTreeMap<u32, Stat>,
+    index: Index,
+    sockets: Sockets,
+    locks: Vec<FileLock>,
+    family: BTreeSet<u32>,
+    processes: BTreeMap<u32, Process>,
+    needs: BTreeSet<Need>,
+}
+
+/// Runs one pass.
+pub(crate) fn run(
+    source: &dyn Source,
+    selection: &Selection,
+    identities: &mut Identities,
+) -> Result<Snapshot, ReadError> {
+    let facts = source.facts();
+    let mut pass = Pass {
+        source,
+        facts,
+        gaps: Gaps::new(source, facts),
+        stats: BTreeMap::new(),
+        index: Index::default(),
+        sockets: Sockets::default(),
+        locks: Vec::new(),
+        family: BTreeSet::new(),
+        processes: BTreeMap::new(),
+        needs: BTreeSet::new(),
+    };
+    let at_ms = machine_file(source, "uptime", boot_ms).unwrap_or(0);
+    let forks_before = machine_file(source, "stat", forks);
+    pass.read_locks();
+    pass.list()?;
+    pass.choose(selection);
+    pass.read_family(identities);
+    let listing = pass.follow(identities)?;
+    pass.add_unread();
+    let timers = pass.timer_counts();
+    let forks_after = machine_file(source, "stat", forks);
+    let mut text = Vec::new();
+    let kernel = source
+        .read("sys/kernel/osrelease", &mut text)
+        .map(|()| text.trim_ascii().to_vec());
+    Ok(Snapshot {
+        schema_version: SCHEMA_VERSION,
+        scan: Scan {
+            at_ms,
+            ticks_per_second: facts.ticks_per_second,
+            kernel: Untrusted::new(kernel.unwrap_or_default()),
+            forks_before,
+            forks_after,
+            listing: if pass.gaps.hides_processes() {
+                Listing::Partial
+            } else {
+                listing
+            },
+            real_timers: timers.map(|counts| counts.real),
+            posix_timers: timers.map(|counts| counts.posix),
+            observer_uid: facts.uid,
+        },
+        processes: pass.processes.into_values().collect(),
+        locks: pass.locks,
+        peeks: Vec::new(),
+        gaps: pass.gaps.into_list(),
+    })
+}
+
+/// A number from a file of the machine.
+pub(crate) fn machine_file<T>(
+    source: &dyn Source,
+    path: &str,
+    parse: fn(&[u8]) -> Option<T>,
+) -> Option<T> {
+    let mut text = Vec::new();
+    source.read(path, &mut text).ok()?;
+    parse(&text)
+}
+
+impl Pass<'_> {
+    /// Lists the processes; returns those that were not known.
+    fn list(&mut self) -> Result<Vec<u32>, ReadError> {
+        let mut new = Vec::new();
+        let mut text = Vec::new();
+        for pid in self.source.numbers(".")? {
+            if self.stats.contains_key(&pid) {
+                continue;
+            }
+            let path = format!("{pid}/stat");
+            let error = match self.source.read(&path, &mut text) {
+                Ok(()) => match Stat::parse(&text) {
+                    Ok(stat) => {
+                        if !stat.is_kernel_worker() {
+                            new.push(pid);
+                        }
+                        // A kernel thread is kept too, so that it is not read again.
+                        self.stats.insert(pid, stat);
+                        continue;
+                    }
+                    Err(_) => ReadError::new("parse", &path, Cause::Malformed),
+                },
+                Err(error) => error,
+            };
+            if error.cause != Cause::Gone {
+                self.gaps.of(
+                    Owner {
+                        pid,
+                        tid: None,
+                        uid: None,
+                    },
+                    Facet::Process,
+                    &error,
+                );
+            }
+        }
+        Ok(new)
+    }
+
+    fn choose(&mut self, selection: &Selection) {
+        let programs = self.stats.values().filter(|stat| !stat.is_kernel_worker());
+        match selection {
+            Selection::Tree(roots) => {
+                self.family = roots.iter().map(|pid| pid.0).collect();
+                // Ascending pids are not ascending ages once numbers wrap: repeat until nothing is added.
+                loop {
+                    let before = self.family.len();
+                    let children = programs
+                        .clone()
+                        .filter(|stat| self.family.contains(&stat.ppid));
+                    let found: Vec<u32> = children.map(|stat| stat.pid).collect();
+                    self.family.extend(found);
+                    if self.family.len() == before {
+                        break;
+                    }
+                }
+            }
+            Selection::Session(session) => {
+                self.family = programs
+                    .filter(|stat| stat.session == *session)
+                    .map(|stat| stat.pid)
+                    .collect();
+            }
+            Selection::Machine => {
+                let suspects: Vec<u32> = programs
+                    .filter(|stat| crate::suspects::is_suspect(self.source, self.facts, stat))
+                    .map(|stat| stat.pid)
+                    .collect();
+                self.family = suspects.into_iter().collect();
+            }
+        }
+        for &pid in &self.family {
+            if !self.stats.contains_key(&pid) {
+                let error = ReadError::new("find process", &pid.to_string(), Cause::Gone);
+                self.gaps.of(
+                    Owner {
+                        pid,
+                        tid: None,
+                        uid: None,
+                    },
+                    Facet::Process,
+                    &error,
+                );
+            }
+        }
+    }
+
+    fn read_family(&mut self, identities: &mut Identities) {
+        for pid in self.family.clone() {
+            self.include(pid, identities);
+        }
+    }
+
+    /// Reads a process, and notes what its blocked tasks need.
+    fn include(&mut self, pid: u32, identities: &mut Identities) {
+        let Some(stat) = self.stats.get(&pid).filter(|stat| !stat.is_kernel_worker()) else {
+            return;
+        };
+        let reader = ProcessReader {
+            source: self.source,
+            facts: self.facts,
+        };
+        let Some(mut process) = reader.read(stat, identities, &mut self.gaps) else {
+            return;
+        };
+        self.sockets.fill(self.source, &mut process, &mut self.gaps);
+        let kinship = match self.family.contains(&pid) {
+            true => Kinship::Family,
+            false => Kinship::Stranger,
+        };
+        self.needs.extend(needs::of(&process, kinship));
+        self.processes.insert(pid, process);
+    }
+
+    /// Looks at every process of the machine for what is needed, until nobody new is needed and nobody new has come.
+    fn follow(&mut self, identities: &mut Identities) -> Result<Listing, ReadError> {
+        for _ in 0..MOST_LISTINGS {
+            self.index_all();
+            self.close(identities);
+            if self.list()?.is_empty() {
+                return Ok(Listing::Closed);
+            }
+        }
+        Ok(Listing::Open)
+    }
+
+    fn index_all(&mut self) {
+        for (&pid, stat) in &self.stats {
+            if stat.is_kernel_worker() || self.index.has_visited(pid) {
+                continue;
+            }
+            let directory = match (stat.state, stat.threads) {
+                (b'Z', 2..) => living_thread(self.source, pid),
+                _ => None,
+            };
+            let speaker = directory.unwrap_or(pid);
+            self.index.visit(self.source, pid, &format!("{speaker}/fd"));
+        }
+    }
+
+    fn close(&mut self, identities: &mut Identities) {
+        let mut done: BTreeSet<Need> = BTreeSet::new();
+        loop {
+            let open: VecDeque<Need> = self.needs.difference(&done).copied().collect();
+            if open.is_empty() {
+                return;
+            }
+            for need in open {
+                done.insert(need);
+                for pid in self.holders(need) {
+                    if !self.processes.contains_key(&pid) {
+                        self.include(pid, identities);
+                    }
+                }
+            }
+        }
+    }
+
+    fn holders(&mut self, need: Need) -> BTreeSet<u32> {
+        match need {
+            Need::Children(parent) => self.children(parent),
+            Need::Process(pid) => BTreeSet::from([pid.0]),
+            Need::Locks(file) => {
+                let locks = self.locks.iter().filter(|lock| lock.file == file);
+                let pids = locks.flat_map(|lock| lock.holder.iter().chain(&lock.waiters));
+                pids.map(|pid| pid.0).collect()
+            }
+            _ => Holders {
+                source: self.source,
+                index: &self.index,
+                stats: &self.stats,
+            }
+            .of(need),
+        }
+    }
+
+    /// Children, and those whom the process traces: wait4 reports both.
+    fn children(&self, parent: Pid) -> BTreeSet<u32> {
+        let mut text = Vec::new();
+        let mut is_tracee = |pid: u32| {
+            let path = format!("{pid}/status");
+            self.source.read(&path, &mut text).is_ok()
+                && crate::parse::Status::parse(&text).is_ok_and(|status| status.tracer == parent.0)
+        };
+        let programs = self.stats.values().filter(|stat| !stat.is_kernel_worker());
+        programs
+            .filter(|stat| stat.ppid == parent.0 || is_tracee(stat.pid))
+            .map(|stat| stat.pid)
+            .collect()
+    }
+
+    /// Adds those whose descriptors we may not see: any of them may hold anything.
+    fn add_unread(&mut self) {
+        for (&pid, error) in &self.index.unread {
+            let Some(stat) = self.stats.get(&pid) else {
+                continue;
+            };
+            if self.processes.contains_key(&pid) {
+                continue;
+            }
+            let uid = owner_uid(self.source, pid);
+            self.gaps.of(
+                Owner {
+                    pid,
+                    tid: None,
+                    uid,
+                },
+                Facet::Descriptors,
+                error,
+            );
+            self.processes.insert(pid, unseen(stat, uid));
+        }
+    }
+
+    fn read_locks(&mut self) {
+        let mut text = Vec::new();
+        if let Err(error) = self.source.read("locks", &mut text) {
+            self.gaps.machine_read(Facet::Locks, &error);
+            return;
+        }
+        let (lines, unread) = Lock::parse_all(&text);
+        if unread > 0 {
+            let why = format!("failed to parse {unread} lines of /proc/locks");
+            self.gaps
+                .machine(GapKind::Malformed, Facet::Locks, why, None);
+        }
+        self.locks = file_locks(&lines);
+    }
+
+    fn timer_counts(&mut self) -> Option<TimerCounts> {
+        match self.source.read_bounded("timer_list") {
+            Ok(text) => timer_counts(&text),
+            Err(error) => {
+                self.gaps.machine_read(Facet::Timers, &error);
+                None
+            }
+        }
+    }
+}
+
+/// The first thread of a process, other than its exited leader.
+fn living_thread(source: &dyn Source, pid: u32) -> Option<u32> {
+    let tids = source.numbers(&format!("{pid}/task")).ok()?;
+    tids.into_iter().find(|&tid| tid != pid)
+}
+
+fn owner_uid(source: &dyn Source, pid: u32) -> Option<u32> {
+    let mut text = Vec::new();
+    source.read(&format!("{pid}/status"), &mut text).ok()?;
+    Some(crate::parse::Status::parse(&text).ok()?.uids[0])
+}
+
+/// A process of which only the stat line is known.
+fn unseen(stat: &Stat, uid: Option<u32>) -> Process {
+    let task = Task {
+        tid: Tid(stat.pid),
+        comm: Untrusted::new(stat.comm.clone()),
+        state: crate::task::state(stat.state),
+        syscall: Syscall::Unread,
+        wait: Wait::Unknown,
+        switches_voluntary: None,
+        switches_involuntary: None,
+        signals: None,
+        wchan: None,
+        own_table: None,
+    };
+    Process {
+        pid: Pid(stat.pid),
+        start_ticks: stat.start_ticks,
+        ppid: Pid(stat.ppid),
+        pgrp: stat.pgrp,
+        session: stat.session,
+        tty_nr: u64::from(stat.tty_nr),
+        uid,
+        tracer: None,
+        ns_pids: Vec::new(),
+        exe: None,
+        comm: Untrusted::new(stat.comm.clone()),
+        cmdline: Vec::new(),
+        memory: None,
+        abi: Abi::Unknown,
+        go_program: GoProgram::NotLooked,
+        namespaces: Namespaces::default(),
+        timers: PosixTimers::Unread,
+        freezer: Freezer::Unknown,
+        table: Table::Unread,
+        tasks: vec![task],
+    }
+}
+
+/// Puts waiters to the locks whose number they share.
+fn file_locks(lines: &[Lock]) -> Vec<FileLock> {
+    let mut locks: BTreeMap<u64, FileLock> = BTreeMap::new();
+    for line in lines {
+        let kind = match line.family {
+            Family::Flock => LockKind::Flock,
+            Family::Posix => LockKind::Record,
+            Family::Description => LockKind::OpenFile,
+            // Leases are broken, not waited for.
+            Family::Lease => continue,
+        };
+        let file = FileId {
+            dev: crate::source::makedev(line.device),
+            ino: line.inode,
+        };
+        match line.role {
+            Role::Holder => {
+                let holder = line.pid.map(Pid);
+                locks.insert(
+                    line.number,
+                    FileLock {
+                        kind,
+                        file,
+                        holder,
+                        waiters: Vec::new(),
+                    },
+                );
+            }
+            Role::Waiter => {
+                if let Some(lock) = locks.get_mut(&line.number) {
+                    lock.waiters.extend(line.pid.map(Pid));
+                }
+            }
+        }
+    }
+    locks.into_values().collect()
+}

@@ -1,0 +1,310 @@
+//! One process, whole: who it is, its tasks, its descriptors.
+
+use std::collections::BTreeMap;
+
+use pipeclog_waitgraph::snapshot::{
+    Abi, Facet, Freezer, GoProgram, Namespaces, Pid, PosixTimers, Process, Table, Task, Timeout,
+    Untrusted, Wait,
+};
+
+use crate::gaps::{Gaps, Owner};
+use crate::memory::Memory;
+use crate::parse::{
+    Backing, Protection, Sharing, Stat, Status, WordSize, cgroups, is_frozen, timer_signals,
+    word_size,
+};
+use crate::source::{Cause, Facts, ReadError, Source};
+use crate::table::{Links, TableReader};
+use crate::task::{self, TaskText};
+
+/// What Go's linker puts at the start of a program's data (Go, `debug/buildinfo`).
+const GO_MARK: &[u8] = b"\xff Go buildinf:";
+/// How much of a data segment Go itself searches for the mark.
+const GO_SEARCH: u64 = 64 << 10;
+
+/// Command lines that were read before. A command line is asked of the target's memory, which costs more than all
+/// else about a process, and an exec moves it to another address.
+pub(crate) type Identities = BTreeMap<(u32, u64, u64), Vec<Untrusted>>;
+
+/// Reads processes for one pass.
+pub(crate) struct ProcessReader<'a> {
+    pub(crate) source: &'a dyn Source,
+    pub(crate) facts: Facts,
+}
+
+impl ProcessReader<'_> {
+    /// Reads a process; `None` if it ended. Its stat has been read to find it.
+    pub(crate) fn read(
+        &self,
+        stat: &Stat,
+        identities: &mut Identities,
+        gaps: &mut Gaps,
+    ) -> Option<Process> {
+        let pid = stat.pid;
+        let mut owner = Owner {
+            pid,
+            tid: None,
+            uid: None,
+        };
+        let status = self.status(owner, gaps)?;
+        owner.uid = status.as_ref().map(|status| status.uids[0]);
+        let texts = self.tasks(owner, gaps);
+        // A leader that has exited has no files and no memory of its own; a living thread speaks for it.
+        let alive = |text: &&TaskText| !matches!(text.stat.state, b'Z' | b'X');
+        let speaker = texts.iter().find(alive).map_or(pid, |text| text.tid);
+        let base = speaker.to_string();
+        let tables = TableReader {
+            source: self.source,
+            owner,
+            tty_nr: stat.tty_nr,
+            directory: &base,
+        };
+        // What has exited holds nothing.
+        let (table, links) = match texts.iter().any(|text| alive(&text)) {
+            true => tables.read(gaps),
+            false => (Table::Complete(Vec::new()), Links::new()),
+        };
+        let abi = self.abi(&base);
+        let memory = Memory::new(self.source, speaker, abi);
+        let mut tasks = Vec::with_capacity(texts.len());
+        for text in texts {
+            tasks.push(self.task(text, &tables, &memory, (&table, &links), gaps));
+        }
+        let cmdline = self.cmdline(owner, stat, &memory, identities, gaps);
+        Some(Process {
+            pid: Pid(pid),
+            start_ticks: stat.start_ticks,
+            ppid: Pid(stat.ppid),
+            pgrp: stat.pgrp,
+            session: stat.session,
+            tty_nr: u64::from(stat.tty_nr),
+            uid: owner.uid,
+            tracer: status
+                .as_ref()
+                .map(|s| s.tracer)
+                .filter(|&tracer| tracer != 0)
+                .map(Pid),
+            ns_pids: status.map(|status| status.ns_pids).unwrap_or_default(),
+            exe: self
+                .source
+                .link(&format!("{base}/exe"))
+                .ok()
+                .map(Untrusted::new),
+            comm: Untrusted::new(stat.comm.clone()),
+            cmdline,
+            memory: None,
+            abi,
+            go_program: self.go_program(&tasks, &memory),
+            namespaces: self.namespaces(&base),
+            timers: self.timers(owner, &base, gaps),
+            freezer: self.freezer(&base),
+            table,
+            tasks,
+        })
+    }
+
+    /// `None` if the process is gone, an empty status if it may not be read.
+    #[expect(
+        clippy::option_option,
+        reason = "gone, unreadable and read are three outcomes of one read"
+    )]
+    fn status(&self, owner: Owner, gaps: &mut Gaps) -> Option<Option<Status>> {
+        let path = format!("{}/status", owner.pid);
+        let mut text = Vec::new();
+        let error = match self.source.read(&path, &mut text) {
+            Ok(()) => match Status::parse(&text) {
+                Ok(status) => return Some(Some(status)),
+                Err(_) => ReadError::new("parse", &path, Cause::Malformed),
+            },
+            Err(error) => error,
+        };
+        gaps.of(owner, Facet::Status, &error);
+        match error.cause {
+            Cause::Gone => None,
+            _ => Some(None),
+        }
+    }
+
+    fn tasks(&self, owner: Owner, gaps: &mut Gaps) -> Vec<TaskText> {
+        match self.source.numbers(&format!("{}/task", owner.pid)) {
+            Ok(tids) => tids
+                .into_iter()
+                .filter_map(|tid| task::read(self.source, owner, tid, gaps))
+                .collect(),
+            Err(error) => {
+                gaps.of(owner, Facet::Process, &error);
+                Vec::new()
+            }
+        }
+    }
+
+    fn task(
+        &self,
+        text: TaskText,
+        tables: &TableReader<'_>,
+        memory: &Memory<'_>,
+        (shared, links): (&Table, &Links),
+        gaps: &mut Gaps,
+    ) -> Task {
+        let directory = format!("{}/task/{}", tables.owner.pid, text.tid);
+        let own = TableReader {
+            directory: &directory,
+            ..*tables
+        };
+        let speaks = text.tid.to_string() == tables.directory;
+        let own_table = match speaks || matches!(text.stat.state, b'Z' | b'X') {
+            true => None,
+            false => own_table(&own, links, gaps),
+        };
+        let table = own_table.as_ref().unwrap_or(shared);
+        let mut task = text.into_task(self.source, tables.owner, memory, table, gaps);
+        task.own_table = own_table;
+        task
+    }
+
+    fn abi(&self, base: &str) -> Abi {
+        let mut auxv = Vec::new();
+        let size = match self.source.read(&format!("{base}/auxv"), &mut auxv) {
+            Ok(()) => word_size(&auxv),
+            Err(_) => None,
+        };
+        match (self.facts.abi, size) {
+            (Abi::X86_64, Some(WordSize::Four)) => Abi::I386,
+            // 32-bit Arm has a table of its own, which we lack.
+            (Abi::Aarch64, Some(WordSize::Four)) => Abi::Unknown,
+            // Without a vector (a zombie, no permission) there is no call to decode either.
+            (abi, _) => abi,
+        }
+    }
+
+    fn cmdline(
+        &self,
+        owner: Owner,
+        stat: &Stat,
+        memory: &Memory<'_>,
+        identities: &mut Identities,
+        gaps: &mut Gaps,
+    ) -> Vec<Untrusted> {
+        if stat.arguments.is_empty() {
+            // A zombie, or not permitted to know where they lie: the file itself is readable by anyone then.
+            return Vec::new();
+        }
+        let key = (stat.pid, stat.start_ticks, stat.arguments.start);
+        if let Some(known) = identities.get(&key) {
+            return known.clone();
+        }
+        let len = stat.arguments.end.saturating_sub(stat.arguments.start);
+        match memory.bytes(stat.arguments.start, len) {
+            Ok(bytes) => {
+                let bytes = bytes.strip_suffix(b"\0").unwrap_or(&bytes);
+                let words: Vec<_> = bytes.split(|&byte| byte == 0).map(Untrusted::new).collect();
+                identities.insert(key, words.clone());
+                words
+            }
+            Err(unreadable) => {
+                gaps.of(owner, Facet::Identity, &unreadable.error);
+                Vec::new()
+            }
+        }
+    }
+
+    /// Looks for Go's mark, where it matters: in a program with a thread in a timed futex, which may be Go's monitor.
+    fn go_program(&self, tasks: &[Task], memory: &Memory<'_>) -> GoProgram {
+        let timed = |task: &Task| {
+            matches!(
+                task.wait,
+                Wait::Futex {
+                    timeout: Timeout::After(_) | Timeout::At(_),
+                    ..
+                }
+            )
+        };
+        if !tasks.iter().any(timed) {
+            return GoProgram::NotLooked;
+        }
+        let Ok(maps) = memory.maps() else {
+            return GoProgram::NotLooked;
+        };
+        // The program's own mappings come first, its data the first of those that it may write.
+        let data = maps.iter().find(|mapping| {
+            mapping.sharing == Sharing::Private
+                && mapping.protection == Protection::Writable
+                && mapping.backing != Backing::Anonymous
+        });
+        let Some(data) = data else {
+            return GoProgram::No;
+        };
+        match memory.bytes(data.start, GO_SEARCH.min(data.end - data.start)) {
+            Ok(bytes) if bytes.windows(GO_MARK.len()).any(|window| window == GO_MARK) => {
+                GoProgram::Yes
+            }
+            Ok(_) => GoProgram::No,
+            Err(_) => GoProgram::NotLooked,
+        }
+    }
+
+    fn namespaces(&self, base: &str) -> Namespaces {
+        let number = |name| {
+            let link = self.source.link(&format!("{base}/ns/{name}")).ok()?;
+            let digits = link
+                .split(|&byte| byte == b'[')
+                .nth(1)?
+                .strip_suffix(b"]")?;
+            crate::parse::count(digits)
+        };
+        Namespaces {
+            pid: number("pid"),
+            net: number("net"),
+            mnt: number("mnt"),
+            user: number("user"),
+        }
+    }
+
+    fn timers(&self, owner: Owner, base: &str, gaps: &mut Gaps) -> PosixTimers {
+        let mut text = Vec::new();
+        match self.source.read(&format!("{base}/timers"), &mut text) {
+            Ok(()) => PosixTimers::Listed(timer_signals(&text)),
+            Err(error) => {
+                if error.cause != Cause::Gone {
+                    gaps.of(owner, Facet::Timers, &error);
+                }
+                PosixTimers::Unread
+            }
+        }
+    }
+
+    fn freezer(&self, base: &str) -> Freezer {
+        let mut text = Vec::new();
+        if self
+            .source
+            .read(&format!("{base}/cgroup"), &mut text)
+            .is_err()
+        {
+            return Freezer::Unknown;
+        }
+        let mut freezer = Freezer::Unknown;
+        for group in cgroups(&text) {
+            let Ok(file) = self.source.freezer(group.hierarchy, group.path) else {
+                continue;
+            };
+            match is_frozen(group.hierarchy, &file) {
+                Some(true) => return Freezer::Frozen,
+                Some(false) => freezer = Freezer::Thawed,
+                None => {}
+            }
+        }
+        freezer
+    }
+}
+
+/// The table of a thread that does not share its process's. Without kcmp(2) that is seen by comparing what is open:
+/// two tables with the same numbers and links would be taken for one, and differ in nothing that matters here.
+fn own_table(own: &TableReader<'_>, shared: &Links, gaps: &mut Gaps) -> Option<Table> {
+    // Unreadable for the thread means unreadable for the process, which has been noted.
+    let links = own.links().ok()?;
+    if links == *shared {
+        None
+    } else {
+        Some(own.table(&links, gaps))
+    }
+}

@@ -1,0 +1,100 @@
+//! What a scan is asked for, and who does it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use pipeclog_waitgraph::snapshot::{Pid, Snapshot};
+
+use crate::confirm;
+use crate::pass;
+use crate::process::Identities;
+use crate::source::{Live, ReadError, Source};
+
+/// How long one question that may hang is waited for. Answers come within a millisecond; the rest is for a machine
+/// under load.
+const BOUND: Duration = Duration::from_millis(250);
+
+/// Which processes a scan starts from. From there it follows what blocked tasks wait for, over the whole machine: a
+/// pipe's other holders are found wherever they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selection {
+    /// These processes and their descendants. Costs one look at each process of the machine for its parent and its
+    /// descriptors, and a whole reading of the family and of who holds what it waits for.
+    Tree(Vec<Pid>),
+    /// The processes of a session.
+    Session(u32),
+    /// Every process with a task that is blocked with no end in sight.
+    Machine,
+}
+
+/// Reads snapshots from one root. Keep it between scans: command lines that it has seen are not read again.
+pub struct Scanner {
+    source: Box<dyn Source>,
+    identities: Identities,
+}
+
+/// A scan that could not be made at all. All that is missing of one that could be made is a gap in it.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "failed to scan {root}: {cause}; it must be a mounted proc file system, or a recording of one"
+)]
+pub struct ScanError {
+    root: String,
+    cause: ReadError,
+}
+
+impl Scanner {
+    /// Opens a mounted procfs, usually `/proc`.
+    ///
+    /// # Errors
+    ///
+    /// When the root cannot be opened.
+    pub fn new(root: impl AsRef<Path>) -> Result<Self, ScanError> {
+        let root = root.as_ref();
+        let source = Live::open(root, BOUND).map_err(|cause| failed(root, cause))?;
+        Ok(Self {
+            source: Box::new(source),
+            identities: Identities::new(),
+        })
+    }
+
+    /// Makes one pass.
+    ///
+    /// # Errors
+    ///
+    /// When the root cannot be listed.
+    pub fn scan(&mut self, selection: &Selection) -> Result<Snapshot, ScanError> {
+        pass::run(self.source.as_ref(), selection, &mut self.identities)
+            .map_err(|cause| failed(Path::new("/proc"), cause))
+    }
+
+    /// Looks a second time at the tasks of a snapshot, and only at them: whoever has the same state, the same call
+    /// and the same switch counts has not run in between, so its descriptors and its wait are still those of the
+    /// first look. Processes with a task that has moved are read anew.
+    ///
+    /// # Errors
+    ///
+    /// When the root cannot be listed.
+    pub fn confirm(&mut self, first: &Snapshot) -> Result<Snapshot, ScanError> {
+        confirm::run(self.source.as_ref(), first, &mut self.identities)
+            .map_err(|cause| failed(Path::new("/proc"), cause))
+    }
+
+    /// A scan and its confirmation.
+    ///
+    /// # Errors
+    ///
+    /// When the root cannot be listed.
+    pub fn scan_twice(&mut self, selection: &Selection) -> Result<[Snapshot; 2], ScanError> {
+        let first = self.scan(selection)?;
+        let second = self.confirm(&first)?;
+        Ok([first, second])
+    }
+}
+
+fn failed(root: &Path, cause: ReadError) -> ScanError {
+    ScanError {
+        root: root.display().to_string(),
+        cause,
+    }
+}
