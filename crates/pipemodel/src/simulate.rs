@@ -24,8 +24,8 @@ use std::fmt;
 
 pub use outcome::{Blocked, Ending, Leak, Outcome};
 pub use program::{
-    ChannelId, Channels, Exit, Never, OnBrokenPipe, ProcessId, Step, TaskId, Until, Waiting,
-    Writing,
+    ChannelId, Channels, Exit, Never, OnBrokenPipe, OnRefusal, ProcessId, Step, TaskId, Until,
+    Waiting, Writing,
 };
 pub use wait::Wait;
 pub use world::{ChannelKind, Hold, MAX_MEMBERS, World};

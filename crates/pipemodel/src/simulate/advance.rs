@@ -1,7 +1,9 @@
 //! What a task's next move does: one system call's hold on a pipe, or as many as change nothing for anybody else.
 
 use super::SimulateError;
-use super::program::{ChannelId, Exit, OnBrokenPipe, ProcessId, SIGPIPE, Step, TaskId, Writing};
+use super::program::{
+    ChannelId, Channels, Exit, OnBrokenPipe, OnRefusal, ProcessId, Step, TaskId, Writing,
+};
 use super::state::{Body, Current, Life, Progress, State};
 use super::world::Hold;
 use crate::pipe::End;
@@ -82,13 +84,23 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
                 self.close(process, channel, end, 1);
                 self.next(task);
             }
-            Step::Resize { channel, bytes } => {
-                self.check_use(task, channel, End::Write)?;
-                if let Body::Pipe(pipe) = &mut self.channels[channel.0].body {
-                    // EBUSY and EINVAL leave it as it is, and the program goes on.
-                    let _unchanged = pipe.resize(bytes);
+            Step::Resize {
+                channel,
+                end,
+                bytes,
+                on_refusal,
+            } => {
+                self.check_use(task, channel, end)?;
+                let refused = match &mut self.channels[channel.0].body {
+                    Body::Pipe(pipe) => pipe.resize(bytes).is_err(),
+                    Body::File { .. } | Body::Null | Body::Unmodelled { .. } => true,
+                };
+                match on_refusal {
+                    OnRefusal::Exit(exit) if refused => {
+                        self.end_process(self.world.tasks[task.0].process, exit)?;
+                    }
+                    OnRefusal::Exit(_) | OnRefusal::GoOn => self.next(task),
                 }
-                self.next(task);
             }
             Step::SetMode { channel, mode } => {
                 self.check_use(task, channel, End::Write)?;
@@ -319,7 +331,7 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
                 }
                 Ok(())
             }
-            OnBrokenPipe::Die => self.end_process(process, Exit::Signal(SIGPIPE)),
+            OnBrokenPipe::Die => self.end_process(process, Exit::BrokenPipe),
             OnBrokenPipe::Exit => self.end_process(process, Exit::Code(1)),
         }
     }
@@ -344,7 +356,10 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
                 continue;
             }
             let place = &mut self.tasks[task.0].place;
-            if place.life == Life::Alive && main != Some(task) {
+            // A feeder that the root leaves behind dies with it; a reader that is left would not drain what it promised to.
+            let may_be_left =
+                process == ProcessId(0) && self.facts.reads[task.0] == Channels::default();
+            if place.life == Life::Alive && main != Some(task) && !may_be_left {
                 return Err(SimulateError::TasksLeft { process, task });
             }
             place.life = Life::Ended(exit);

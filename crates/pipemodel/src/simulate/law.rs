@@ -124,7 +124,13 @@ impl Kit {
             },
             Draft::Resize(channel, bytes) => Step::Resize {
                 channel: writes(channel),
+                end: End::Write,
                 bytes,
+                on_refusal: if bytes % 2 == 0 {
+                    OnRefusal::GoOn
+                } else {
+                    OnRefusal::Exit(Exit::Code(3))
+                },
             },
             Draft::Packet(channel) => Step::SetMode {
                 channel: writes(channel),

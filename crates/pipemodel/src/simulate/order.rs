@@ -5,7 +5,7 @@
 //! found as the diagnosis finds deadlocks: from the tasks that can go on now, add whom they could let go on, until nothing is added.
 
 use super::advance::Grain;
-use super::program::{ChannelId, Channels, OnBrokenPipe, Step, TaskId, Until};
+use super::program::{ChannelId, Channels, OnBrokenPipe, OnRefusal, Step, TaskId, Until};
 use super::state::{Body, Life, Progress, Search, State};
 use super::wait::Wait;
 use crate::pipe::End;
@@ -86,16 +86,19 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
                 channel,
                 end: End::Read,
             } => self.closing_is_settled(task, channel, 1),
-            Step::Exit(_) => (0..self.channels.len())
-                .map(ChannelId)
-                .all(|channel| self.closing_is_settled(task, channel, u32::MAX)),
-            Step::Resize { channel, .. } | Step::SetMode { channel, .. } => {
-                let others = self.could_move(task, Before::NextMove);
-                !others.iter().any(|other| {
-                    self.touches(other, channel, End::Read)
-                        || self.touches(other, channel, End::Write)
-                })
+            Step::Exit(_) => self.ending_is_settled(task),
+            Step::Resize {
+                channel,
+                on_refusal,
+                ..
+            } => {
+                self.is_untouched(task, channel)
+                    && match on_refusal {
+                        OnRefusal::GoOn => true,
+                        OnRefusal::Exit(_) => self.ending_is_settled(task),
+                    }
             }
+            Step::SetMode { channel, .. } => self.is_untouched(task, channel),
             // These let others go on, and take nothing from them.
             Step::Close {
                 end: End::Write, ..
@@ -111,12 +114,31 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
         }
     }
 
+    fn is_untouched(&self, task: TaskId, channel: ChannelId) -> bool {
+        !self.could_be_touched(task, Before::NextMove, channel, End::Read)
+            && !self.could_be_touched(task, Before::NextMove, channel, End::Write)
+    }
+
+    /// The end of the task's process.
+    fn ending_is_settled(&self, task: TaskId) -> bool {
+        (0..self.channels.len())
+            .map(ChannelId)
+            .all(|channel| self.closing_is_settled(task, channel, u32::MAX))
+    }
+
     fn write_is_settled(&self, task: TaskId, to: ChannelId, before: Before) -> bool {
         let process = self.world.tasks[task.0].process;
         match self.channels[to.0].body {
             Body::Null => true,
             // Whoever reads a file that is being written gets more or less of it.
             Body::File { .. } => !self.could_be_touched(task, before, to, End::Read),
+            // It breaks, and may end the process.
+            Body::Pipe(_) | Body::Unmodelled { .. } if self.channels[to.0].readers == 0 => {
+                match self.world.tasks[task.0].on_broken_pipe {
+                    OnBrokenPipe::GoOn => true,
+                    OnBrokenPipe::Die | OnBrokenPipe::Exit => self.ending_is_settled(task),
+                }
+            }
             Body::Pipe(_) | Body::Unmodelled { .. } => {
                 self.drainer(to, process).is_some()
                     || (!self.could_be_touched(task, before, to, End::Read)

@@ -90,12 +90,16 @@ pub enum Step {
         /// The end.
         end: End,
     },
-    /// `F_SETPIPE_SZ`; what the ring refuses changes nothing, and the program goes on.
+    /// `F_SETPIPE_SZ`, which either end allows.
     Resize {
         /// The channel.
         channel: ChannelId,
+        /// The end that the process holds.
+        end: End,
         /// Bytes asked for.
         bytes: u64,
+        /// What the program does if the ring refuses.
+        on_refusal: OnRefusal,
     },
     /// Switches packet mode on or off, for every writer: they share the open file description.
     SetMode {
@@ -183,12 +187,20 @@ pub enum Never {
 pub enum Exit {
     /// exit(2) with this code.
     Code(u8),
-    /// By a signal, its number.
+    /// By a signal of its own choice, by whatever number the maker of the world gives it.
     Signal(u8),
+    /// By `SIGPIPE`, for a write that nobody could read.
+    BrokenPipe,
 }
 
-/// `SIGPIPE`'s number on every Linux architecture that Rust supports.
-pub(super) const SIGPIPE: u8 = 13;
+/// What a task does when a pipe cannot be resized (`EBUSY`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OnRefusal {
+    /// It goes on.
+    GoOn,
+    /// Its process ends.
+    Exit(Exit),
+}
 
 /// What a task does when it writes to a channel that nobody reads (`EPIPE`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -115,7 +115,7 @@ impl<P: Iterator<Item = Step> + Clone> World<P> {
     }
 
     /// Adds a task to a process. The first is its main task, which starts with the process and whose exit is the process's; it must
-    /// have joined the others by then.
+    /// have joined the others by then (the root's need not have joined those that only write).
     ///
     /// `uses` must name every end that the program ever reads (or awaits), writes (or resizes), or closes though it is not
     /// the main task; the simulation relies on it, and fails if the program does otherwise.
