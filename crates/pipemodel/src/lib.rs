@@ -17,6 +17,7 @@ mod error;
 mod geometry;
 pub mod limits;
 mod pipe;
+pub mod simulate;
 
 pub use error::{ReadError, ResizeError, WriteError};
 pub use geometry::{Geometry, GeometryError, PageSize};

@@ -1,0 +1,225 @@
+//! Programs that block on each other's channels, run to their end or to where they hang, before anything really runs.
+//!
+//! A [`World`] has channels, processes and tasks; a task's program is an iterator of blocking [`Step`]s. [`simulate`] says what comes of it
+//! and, where the order in which the kernel lets tasks run could matter, tries every order that could (within a [`Budget`]) and
+//! returns every outcome. Time is the sleeps alone: whatever else takes time takes none here, and an order that needs a
+//! sleep to end early is tried where it could matter.
+//!
+//! What is exact: pipes, slot by slot; files and `/dev/null`. What is not modelled is the room of sockets and terminals: a
+//! world with such channels is run with no room and with endless room, and only an outcome that is the same for both is given
+//! (a larger buffer never makes a program hang that a smaller one lets pass: Parks 1995).
+
+mod advance;
+mod explore;
+mod lap;
+mod order;
+mod outcome;
+mod program;
+mod state;
+mod wait;
+mod world;
+
+use std::error::Error;
+use std::fmt;
+
+pub use outcome::{Blocked, Ending, Leak, Outcome};
+pub use program::{
+    ChannelId, Channels, Exit, Never, OnBrokenPipe, OnRefusal, ProcessId, Step, TaskId, Until,
+    Waiting, Writing,
+};
+pub use wait::Wait;
+pub use world::{ChannelKind, Hold, MAX_MEMBERS, World};
+
+use crate::pipe::End;
+use state::{Facts, Room, State};
+
+/// Runs a world.
+///
+/// # Errors
+///
+/// [`SimulateError`], if the world contradicts itself: each is a mistake of whoever made it.
+pub fn simulate<P: Iterator<Item = Step> + Clone>(
+    world: &World<P>,
+    budget: Budget,
+) -> Result<Simulated, SimulateError> {
+    if world.channels.len() > MAX_MEMBERS || world.tasks.len() > MAX_MEMBERS {
+        return Err(SimulateError::TooLarge);
+    }
+    let facts = Facts::of(world);
+    let endless = explore::explore(State::new(world, &facts, Room::Endless), budget)?;
+    let unmodelled = State::new(world, &facts, Room::Endless)
+        .channels
+        .iter()
+        .any(state::Channel::is_unmodelled);
+    if unmodelled {
+        let nothing = explore::explore(State::new(world, &facts, Room::Nothing), budget)?;
+        if !same(&endless.outcomes, &nothing.outcomes) {
+            return Ok(Simulated::NotModelled);
+        }
+    }
+    Ok(Simulated::Outcomes {
+        outcomes: endless.outcomes,
+        orders: endless.orders,
+    })
+}
+
+/// How much work a simulation may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// States at which more than one order was tried.
+    pub states: usize,
+    /// Moves in all; a run of equal writes that nobody can come between is one.
+    pub moves: u64,
+}
+
+impl Budget {
+    /// Seconds at most, and far more than any capture of one child needs.
+    pub const USUAL: Self = Self {
+        states: 100_000,
+        moves: 1 << 31,
+    };
+}
+
+/// What a simulation found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Simulated {
+    /// Every outcome that there can be (unless `orders` is incomplete): one if the order does not matter.
+    Outcomes {
+        /// The outcomes, each once.
+        outcomes: Vec<Outcome>,
+        /// Which orders were tried.
+        orders: Orders,
+    },
+    /// It depends on the room in a socket or a terminal.
+    NotModelled,
+}
+
+/// Which orders of moves were tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Orders {
+    /// One, and any other gives the same.
+    Irrelevant,
+    /// All that could matter, from so many states.
+    Explored {
+        /// States at which more than one order was tried.
+        states: u64,
+    },
+    /// The budget was used up: there may be other outcomes.
+    Incomplete,
+}
+
+/// Outcomes agree if they end alike and deliver alike; who waited where meanwhile is the channel's affair.
+fn same(left: &[Outcome], right: &[Outcome]) -> bool {
+    let essence = |outcomes: &[Outcome]| {
+        let mut essence: Vec<_> = outcomes
+            .iter()
+            .map(|outcome| (outcome.ending, outcome.leader, outcome.read_by_root.clone()))
+            .collect();
+        essence.sort_by_key(|(_, _, read)| read.clone());
+        essence
+    };
+    essence(left) == essence(right)
+}
+
+impl Facts {
+    fn of<P>(world: &World<P>) -> Self {
+        let used = |end: End| {
+            world
+                .tasks
+                .iter()
+                .map(|task| {
+                    let channels: Vec<_> = task
+                        .uses
+                        .iter()
+                        .filter(|hold| hold.end == end)
+                        .map(|hold| hold.channel)
+                        .collect();
+                    Channels::of(&channels)
+                })
+                .collect::<Vec<_>>()
+        };
+        let reads = used(End::Read);
+        let sole_reader = (0..world.channels.len())
+            .map(|channel| {
+                let mut readers = (0..reads.len())
+                    .filter(|&task| reads[task].contains(ChannelId(channel)))
+                    .map(TaskId);
+                match (readers.next(), readers.next()) {
+                    (Some(only), None) => Some(only),
+                    _ => None,
+                }
+            })
+            .collect();
+        Self {
+            writes: used(End::Write),
+            reads,
+            sole_reader,
+        }
+    }
+}
+
+/// A world that contradicts itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SimulateError {
+    /// A program uses an end that its task does not name.
+    UndeclaredUse {
+        /// The task.
+        task: TaskId,
+        /// The channel.
+        channel: ChannelId,
+        /// The end.
+        end: End,
+    },
+    /// A program uses an end that its process does not hold, or no more.
+    NotHeld {
+        /// The task.
+        task: TaskId,
+        /// The channel.
+        channel: ChannelId,
+        /// The end.
+        end: End,
+    },
+    /// A process ended before its main task had joined the others.
+    TasksLeft {
+        /// The process.
+        process: ProcessId,
+        /// A task that was left.
+        task: TaskId,
+    },
+    /// More than [`MAX_MEMBERS`] channels or tasks.
+    TooLarge,
+}
+
+impl fmt::Display for SimulateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UndeclaredUse { task, channel, end } => write!(
+                f,
+                "failed to simulate task {}: its program uses the {end:?} end of channel {}, which it does not declare",
+                task.0, channel.0
+            ),
+            Self::NotHeld { task, channel, end } => write!(
+                f,
+                "failed to simulate task {}: its program uses the {end:?} end of channel {}, which its process does not hold",
+                task.0, channel.0
+            ),
+            Self::TasksLeft { process, task } => write!(
+                f,
+                "failed to simulate process {}: it ended before its main task had joined task {}",
+                process.0, task.0
+            ),
+            Self::TooLarge => write!(
+                f,
+                "failed to simulate the world: it has more than {MAX_MEMBERS} channels or tasks"
+            ),
+        }
+    }
+}
+
+impl Error for SimulateError {}
+
+#[cfg(test)]
+mod law;
+#[cfg(test)]
+mod tests;

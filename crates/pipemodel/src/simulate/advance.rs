@@ -1,0 +1,440 @@
+//! What a task's next move does: one system call's hold on a pipe, or as many as change nothing for anybody else.
+
+use super::SimulateError;
+use super::program::{
+    ChannelId, Channels, Exit, OnBrokenPipe, OnRefusal, ProcessId, Step, TaskId, Writing,
+};
+use super::state::{Body, Current, Life, Progress, State};
+use super::world::Hold;
+use crate::pipe::End;
+
+/// How much a move may do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Grain {
+    /// One system call: others may come between this and the next.
+    One,
+    /// A whole run of equal writes: nobody can come between them.
+    Run,
+}
+
+impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
+    /// Moves a task that waits for nothing.
+    pub(super) fn advance(&mut self, task: TaskId, grain: Grain) -> Result<(), SimulateError> {
+        let Some(current) = self.tasks[task.0].place.current else {
+            return Ok(());
+        };
+        match current.step {
+            Step::Write { to, bytes, how } => {
+                self.check_use(task, to, End::Write)?;
+                self.write(task, current, to, bytes, how, grain)?;
+            }
+            Step::Read {
+                from,
+                bytes,
+                per_read,
+            } => {
+                self.check_use(task, from, End::Read)?;
+                let before = match current.progress {
+                    Progress::Reading(before) => before,
+                    _ => 0,
+                };
+                let got = self.take(task, from, per_read.min(bytes - before));
+                if got == 0 || before + got == bytes {
+                    self.next(task);
+                } else {
+                    self.set_progress(task, Progress::Reading(before + got));
+                }
+            }
+            Step::Echo {
+                from,
+                to,
+                per_read,
+                how,
+            } => {
+                self.check_use(task, from, End::Read)?;
+                self.check_use(task, to, End::Write)?;
+                self.echo(task, current.progress, (from, to), per_read, how)?;
+            }
+            Step::Drain { from, until } => {
+                let mut got = 0;
+                for channel in from.iter() {
+                    self.check_use(task, channel, End::Read)?;
+                    got += self.take(task, channel, u64::MAX);
+                }
+                // It ends only on a look that finds nothing: until then a writer may come in between.
+                if got == 0 && self.drain_is_over(from, until) {
+                    self.next(task);
+                }
+            }
+            Step::Sleep { us } => match current.progress {
+                Progress::SleepingUntil(_) => self.next(task),
+                _ => {
+                    let until = self.clock_us.saturating_add(us);
+                    self.set_progress(task, Progress::SleepingUntil(until));
+                }
+            },
+            Step::Close { channel, end } => {
+                let process = self.world.tasks[task.0].process;
+                if self.world.processes[process.0].main != Some(task) {
+                    self.check_use(task, channel, end)?;
+                }
+                if self.processes[process.0].held(channel, end) == 0 {
+                    return Err(SimulateError::NotHeld { task, channel, end });
+                }
+                self.close(process, channel, end, 1);
+                self.next(task);
+            }
+            Step::Resize {
+                channel,
+                end,
+                bytes,
+                on_refusal,
+            } => {
+                self.check_use(task, channel, end)?;
+                let refused = match &mut self.channels[channel.0].body {
+                    Body::Pipe(pipe) => pipe.resize(bytes).is_err(),
+                    Body::File { .. } | Body::Null | Body::Unmodelled { .. } => true,
+                };
+                match on_refusal {
+                    OnRefusal::Exit(exit) if refused => {
+                        self.end_process(self.world.tasks[task.0].process, exit)?;
+                    }
+                    OnRefusal::Exit(_) | OnRefusal::GoOn => self.next(task),
+                }
+            }
+            Step::SetMode { channel, mode } => {
+                self.check_use(task, channel, End::Write)?;
+                self.channels[channel.0].mode = mode;
+                self.next(task);
+            }
+            Step::Spawn { process } => {
+                self.check_inheritance(task, process)?;
+                self.start_process(process);
+                self.next(task);
+            }
+            Step::Start { task: other } => {
+                self.start_task(other);
+                self.next(task);
+            }
+            Step::AwaitHangUp { on } => {
+                self.check_use(task, on, End::Read)?;
+                self.next(task);
+            }
+            Step::WaitExit { process, .. } => {
+                let by_root = self.world.tasks[task.0].process == ProcessId(0);
+                self.leader_reaped |= by_root && self.world.leader == Some(process);
+                self.next(task);
+            }
+            Step::Join { .. } => self.next(task),
+            Step::LoopMark => {
+                let lap = self.lap_of(task);
+                let this = &mut self.tasks[task.0];
+                this.spins = this.last_lap.as_ref() == Some(&lap);
+                this.last_lap = Some(lap);
+                self.next(task);
+            }
+            Step::Exit(exit) => self.end(task, exit)?,
+            // Nothing ends this wait, so nobody moves such a task.
+            Step::Never(_) => {}
+        }
+        Ok(())
+    }
+
+    fn write(
+        &mut self,
+        task: TaskId,
+        current: Current,
+        to: ChannelId,
+        bytes: u64,
+        how: Writing,
+        grain: Grain,
+    ) -> Result<(), SimulateError> {
+        let times = match grain {
+            Grain::Run => current.times,
+            Grain::One => 1,
+        };
+        let before = match current.progress {
+            Progress::Writing(before) => Some(before),
+            _ => None,
+        };
+        match self.put(task, to, bytes, before, how, times) {
+            Put::Broken => return self.broken_pipe(task),
+            Put::Done(0) => {}
+            Put::Done(done) => self.completed(task, done),
+            Put::Partial { done, put } => {
+                if done > 0 {
+                    self.completed(task, done);
+                }
+                self.set_progress(task, Progress::Writing(put));
+            }
+        }
+        Ok(())
+    }
+
+    fn echo(
+        &mut self,
+        task: TaskId,
+        progress: Progress,
+        (from, to): (ChannelId, ChannelId),
+        per_read: u64,
+        how: Writing,
+    ) -> Result<(), SimulateError> {
+        let (pending, before) = match progress {
+            Progress::Echoing { pending, put } => (pending, put),
+            _ => (0, None),
+        };
+        if pending == 0 {
+            match self.take(task, from, per_read) {
+                0 => self.next(task),
+                got => self.set_progress(
+                    task,
+                    Progress::Echoing {
+                        pending: got,
+                        put: None,
+                    },
+                ),
+            }
+            return Ok(());
+        }
+        let (pending, put) = match self.put(task, to, pending, before, how, 1) {
+            Put::Broken => return self.broken_pipe(task),
+            Put::Done(_) => (0, None),
+            Put::Partial { put, .. } => (pending, Some(put)),
+        };
+        self.set_progress(task, Progress::Echoing { pending, put });
+        Ok(())
+    }
+
+    /// Puts bytes into a channel: `times` writes of `bytes`, the first of which has `before` bytes in if it has begun.
+    fn put(
+        &mut self,
+        task: TaskId,
+        to: ChannelId,
+        bytes: u64,
+        before: Option<u64>,
+        how: Writing,
+        times: u64,
+    ) -> Put {
+        let process = self.world.tasks[task.0].process;
+        let drainer = self.drainer(to, process);
+        let channel = &mut self.channels[to.0];
+        let mode = channel.mode;
+        let all = || bytes * times - before.unwrap_or(0);
+        let (result, put) = match &mut channel.body {
+            Body::File { unread } => {
+                *unread += all();
+                (Put::Done(times), all())
+            }
+            Body::Null => (Put::Done(times), all()),
+            _ if channel.readers == 0 => return Put::Broken,
+            _ if drainer.is_some() => (Put::Done(times), all()),
+            Body::Unmodelled { unread } => {
+                *unread += all();
+                (Put::Done(times), all())
+            }
+            Body::Pipe(pipe) => {
+                let start = pipe.written_bytes();
+                let result = match (before, how) {
+                    (Some(before), _) => {
+                        let left = bytes - before;
+                        let put = match how {
+                            Writing::Blocking => pipe.go_on_writing(left, mode),
+                            Writing::Polled => pipe.begin_write(left, mode),
+                        };
+                        if put == left {
+                            Put::Done(1)
+                        } else {
+                            Put::Partial {
+                                done: 0,
+                                put: before + put,
+                            }
+                        }
+                    }
+                    (None, _) => {
+                        let run = pipe.begin_writes(bytes, times, mode);
+                        match run.partial {
+                            None => Put::Done(run.completed),
+                            Some(put) => Put::Partial {
+                                done: run.completed,
+                                put,
+                            },
+                        }
+                    }
+                };
+                (result, pipe.written_bytes() - start)
+            }
+        };
+        self.tasks[task.0].place.written[to.0] += put;
+        if let Some(drainer) = drainer {
+            self.deliver(drainer, to, put);
+        }
+        result
+    }
+
+    /// Bytes go through a drainer: it has read them, and if it is an echo, written them in turn.
+    fn deliver(&mut self, drainer: TaskId, channel: ChannelId, bytes: u64) {
+        let place = &mut self.tasks[drainer.0].place;
+        place.read[channel.0] += bytes;
+        let Some(Current {
+            step: Step::Echo { to, .. },
+            ..
+        }) = place.current
+        else {
+            return;
+        };
+        place.written[to.0] += bytes;
+        let echoer = self.world.tasks[drainer.0].process;
+        match &mut self.channels[to.0].body {
+            Body::File { unread } => *unread += bytes,
+            Body::Null => {}
+            Body::Pipe(_) | Body::Unmodelled { .. } => {
+                if let Some(next) = self.drainer(to, echoer) {
+                    self.deliver(next, to, bytes);
+                }
+            }
+        }
+    }
+
+    /// One read(2): how many bytes come, 0 if nothing is there.
+    fn take(&mut self, task: TaskId, from: ChannelId, bytes: u64) -> u64 {
+        let got = match &mut self.channels[from.0].body {
+            Body::Pipe(pipe) => pipe
+                .try_read(bytes)
+                .map_or(0, |range| range.end - range.start),
+            Body::File { unread } | Body::Unmodelled { unread } => {
+                let got = bytes.min(*unread);
+                *unread -= got;
+                got
+            }
+            Body::Null => 0,
+        };
+        self.tasks[task.0].place.read[from.0] += got;
+        got
+    }
+
+    fn broken_pipe(&mut self, task: TaskId) -> Result<(), SimulateError> {
+        let process = self.world.tasks[task.0].process;
+        match self.world.tasks[task.0].on_broken_pipe {
+            OnBrokenPipe::GoOn => {
+                // An echo that nobody reads goes on reading.
+                let echoes = matches!(
+                    self.tasks[task.0].place.current,
+                    Some(Current {
+                        step: Step::Echo { .. },
+                        ..
+                    })
+                );
+                if echoes {
+                    self.set_progress(task, Progress::Fresh);
+                } else {
+                    self.completed(task, 1);
+                }
+                Ok(())
+            }
+            OnBrokenPipe::Die => self.end_process(process, Exit::BrokenPipe),
+            OnBrokenPipe::Exit => self.end_process(process, Exit::Code(1)),
+        }
+    }
+
+    fn end(&mut self, task: TaskId, exit: Exit) -> Result<(), SimulateError> {
+        let process = self.world.tasks[task.0].process;
+        if self.world.processes[process.0].main == Some(task) {
+            self.tasks[task.0].place.life = Life::Ended(exit);
+            self.end_process(process, exit)
+        } else {
+            self.tasks[task.0].place.life = Life::Ended(exit);
+            self.tasks[task.0].place.current = None;
+            Ok(())
+        }
+    }
+
+    fn end_process(&mut self, process: ProcessId, exit: Exit) -> Result<(), SimulateError> {
+        self.processes[process.0].life = Life::Ended(exit);
+        let main = self.world.processes[process.0].main;
+        for task in (0..self.tasks.len()).map(TaskId) {
+            if self.world.tasks[task.0].process != process {
+                continue;
+            }
+            let place = &mut self.tasks[task.0].place;
+            // A feeder that the root leaves behind dies with it; a reader that is left would not drain what it promised to.
+            let may_be_left =
+                process == ProcessId(0) && self.facts.reads[task.0] == Channels::default();
+            if place.life == Life::Alive && main != Some(task) && !may_be_left {
+                return Err(SimulateError::TasksLeft { process, task });
+            }
+            place.life = Life::Ended(exit);
+            place.current = None;
+        }
+        for channel in (0..self.channels.len()).map(ChannelId) {
+            self.close(process, channel, End::Read, u32::MAX);
+            self.close(process, channel, End::Write, u32::MAX);
+        }
+        Ok(())
+    }
+
+    /// A process closes up to `count` descriptors of an end.
+    fn close(&mut self, process: ProcessId, channel: ChannelId, end: End, count: u32) {
+        let held = self.processes[process.0].held_mut(channel, end);
+        let closed = count.min(*held);
+        *held -= closed;
+        *self.channels[channel.0].holders_mut(end) -= closed;
+    }
+
+    /// So many of the current run's writes are done.
+    fn completed(&mut self, task: TaskId, done: u64) {
+        match &mut self.tasks[task.0].place.current {
+            Some(current) if current.times > done => {
+                current.times -= done;
+                current.progress = Progress::Fresh;
+            }
+            Some(_) | None => self.next(task),
+        }
+    }
+
+    fn set_progress(&mut self, task: TaskId, progress: Progress) {
+        if let Some(current) = &mut self.tasks[task.0].place.current {
+            current.progress = progress;
+        }
+    }
+
+    fn next(&mut self, task: TaskId) {
+        self.tasks[task.0].fetch();
+    }
+
+    fn check_inheritance(&self, task: TaskId, child: ProcessId) -> Result<(), SimulateError> {
+        let process = self.world.tasks[task.0].process;
+        let missing = self.world.processes[child.0]
+            .holds
+            .iter()
+            .find(|hold| self.processes[process.0].held(hold.channel, hold.end) == 0);
+        match missing {
+            None => Ok(()),
+            Some(&Hold { channel, end }) => Err(SimulateError::NotHeld { task, channel, end }),
+        }
+    }
+
+    fn check_use(&self, task: TaskId, channel: ChannelId, end: End) -> Result<(), SimulateError> {
+        let used = match end {
+            End::Read => self.facts.reads[task.0],
+            End::Write => self.facts.writes[task.0],
+        };
+        let process = self.world.tasks[task.0].process;
+        if !used.contains(channel) {
+            Err(SimulateError::UndeclaredUse { task, channel, end })
+        } else if self.processes[process.0].held(channel, end) == 0 {
+            Err(SimulateError::NotHeld { task, channel, end })
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// What came of putting bytes in.
+enum Put {
+    /// Nobody reads.
+    Broken,
+    /// So many writes are done.
+    Done(u64),
+    /// So many are done, and of the next so many bytes are in.
+    Partial { done: u64, put: u64 },
+}

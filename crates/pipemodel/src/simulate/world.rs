@@ -1,0 +1,144 @@
+//! The world before anything runs: channels, processes, and what each task does.
+
+use super::program::{ChannelId, OnBrokenPipe, ProcessId, Step, TaskId};
+use crate::geometry::Geometry;
+use crate::pipe::{End, WriteMode};
+
+/// What a channel is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ChannelKind {
+    /// A pipe, modelled exactly.
+    Pipe {
+        /// Its ring.
+        geometry: Geometry,
+        /// How its writers write.
+        mode: WriteMode,
+    },
+    /// A regular file or a memory file: any write fits, and reading ends where the bytes end, whoever holds it.
+    File {
+        /// Bytes that it has at the start.
+        bytes: u64,
+    },
+    /// `/dev/null`: any write fits, and reading ends at once.
+    Null,
+    /// A socket or a terminal: end of file as of a pipe, but its room is not modelled. What comes of it is said only
+    /// where it is the same for any room.
+    Unmodelled,
+}
+
+/// An end of a channel in the hands of a process: one descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Hold {
+    /// The channel.
+    pub channel: ChannelId,
+    /// The end.
+    pub end: End,
+}
+
+impl Hold {
+    /// The read end of a channel.
+    #[must_use]
+    pub const fn read(channel: ChannelId) -> Self {
+        Self {
+            channel,
+            end: End::Read,
+        }
+    }
+
+    /// The write end of a channel.
+    #[must_use]
+    pub const fn write(channel: ChannelId) -> Self {
+        Self {
+            channel,
+            end: End::Write,
+        }
+    }
+}
+
+/// Channels, processes and tasks, as they are declared.
+///
+/// The first process is the root: it runs from the start, and its exit is the end. Programs are iterators of steps, so that
+/// one of a billion steps need not exist as a list; the end of an iterator is `Exit(Code(0))`.
+#[derive(Clone, Debug, Default)]
+pub struct World<P> {
+    pub(super) channels: Vec<ChannelKind>,
+    pub(super) processes: Vec<Process>,
+    pub(super) tasks: Vec<Task<P>>,
+    pub(super) leader: Option<ProcessId>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Process {
+    pub(super) parent: Option<ProcessId>,
+    pub(super) holds: Vec<Hold>,
+    pub(super) main: Option<TaskId>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Task<P> {
+    pub(super) process: ProcessId,
+    pub(super) program: P,
+    pub(super) uses: Vec<Hold>,
+    pub(super) on_broken_pipe: OnBrokenPipe,
+}
+
+/// The most channels, and the most tasks, that a world may have: sets of them are bits of a word.
+pub const MAX_MEMBERS: usize = 64;
+
+impl<P: Iterator<Item = Step> + Clone> World<P> {
+    /// An empty world.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            channels: Vec::new(),
+            processes: Vec::new(),
+            tasks: Vec::new(),
+            leader: None,
+        }
+    }
+
+    /// Adds a channel.
+    pub fn channel(&mut self, kind: ChannelKind) -> ChannelId {
+        self.channels.push(kind);
+        ChannelId(self.channels.len() - 1)
+    }
+
+    /// Adds a process, started by its parent (the root has none), that has these descriptors when it starts: one entry for each,
+    /// so twice where it has two.
+    pub fn process(&mut self, parent: Option<ProcessId>, holds: &[Hold]) -> ProcessId {
+        self.processes.push(Process {
+            parent,
+            holds: holds.to_vec(),
+            main: None,
+        });
+        ProcessId(self.processes.len() - 1)
+    }
+
+    /// Adds a task to a process. The first is its main task, which starts with the process and whose exit is the process's; it must
+    /// have joined the others by then (the root's need not have joined those that only write).
+    ///
+    /// `uses` must name every end that the program ever reads (or awaits), writes (or resizes), or closes though it is not
+    /// the main task; the simulation relies on it, and fails if the program does otherwise.
+    pub fn task(
+        &mut self,
+        process: ProcessId,
+        uses: &[Hold],
+        on_broken_pipe: OnBrokenPipe,
+        program: P,
+    ) -> TaskId {
+        let task = TaskId(self.tasks.len());
+        self.tasks.push(Task {
+            process,
+            program,
+            uses: uses.to_vec(),
+            on_broken_pipe,
+        });
+        self.processes[process.0].main.get_or_insert(task);
+        task
+    }
+
+    /// Says which process is the leader, the root's direct child: after its exit, who withholds an end of file leaks.
+    pub fn leader(&mut self, process: ProcessId) {
+        self.leader = Some(process);
+    }
+}
