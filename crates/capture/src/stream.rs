@@ -31,8 +31,8 @@ pub(crate) struct Stream {
     keep: Keep,
     limit: Option<Limit>,
     end: Option<StreamEnd>,
-    /// Set when the capture was stopped while the stream was open: that is then how it ended, even if killing
-    /// its writers brought the end of file.
+    /// Set when the capture was stopped while the stream was open: that is then how it ended, even
+    /// if killing its writers brought the end of file.
     stopped: Option<StreamEnd>,
 }
 
@@ -144,10 +144,12 @@ impl Stream {
         Ok(pumped)
     }
 
-    /// Reads what the stream holds now, and then says that it has ended by `end`, unless that met its end of file.
+    /// Reads what the stream holds now, and then says that it has ended by `end`, unless that met
+    /// its end of file.
     ///
-    /// After the leader's exit all that it wrote is in the pipe, so this loses none of it. It reads no more than
-    /// the pipe held at the start: an endless background writer would otherwise keep us here for ever.
+    /// After the leader's exit all that it wrote is in the pipe, so this loses none of it. It reads
+    /// no more than the pipe held at the start: an endless background writer would otherwise keep
+    /// us here for ever.
     pub(crate) fn drain_and_end(&mut self, end: StreamEnd) -> Result<(), Error> {
         let mut left = match (&self.source, self.end) {
             (Source::Pipe(fd), None) => rustix::io::ioctl_fionread(fd)
@@ -232,8 +234,9 @@ fn file_output(file: File, limit: Option<Limit>, end: StreamEnd) -> Result<Outpu
     })
 }
 
-/// The bytes of the file that the limit keeps, and the file's size. The child shares the file's offset, so
-/// reads name theirs. A file that shrinks meanwhile (a descendant truncates it) gives what is left.
+/// The bytes of the file that the limit keeps, and the file's size. The child shares the file's
+/// offset, so reads name theirs. A file that shrinks meanwhile (a descendant truncates it) gives
+/// what is left.
 fn read_back(file: &File, limit: Option<Limit>) -> Result<(Vec<u8>, u64), Error> {
     let failed = |cause| Error::system("read back the child's output file", cause);
     let size = file.metadata().map_err(failed)?.len();
