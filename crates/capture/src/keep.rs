@@ -197,7 +197,8 @@ fn append(to: &mut Vec<u8>, bytes: &[u8]) -> Result<(), Error> {
     Ok(())
 }
 
-fn reserve(vec: &mut Vec<u8>, room: usize) -> Result<(), Error> {
+/// Room for so many bytes, or a typed error.
+pub(crate) fn reserve(vec: &mut Vec<u8>, room: usize) -> Result<(), Error> {
     vec.try_reserve_exact(room).map_err(out_of_memory)
 }
 

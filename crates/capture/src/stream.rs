@@ -2,11 +2,12 @@
 
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::FileExt;
 
+use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 
-use crate::{Error, Limit, LimitPolicy, Output, Spilled, StreamEnd, engine, keep::Keep};
+use crate::keep::{self, Keep};
+use crate::{Error, Limit, LimitPolicy, Output, Spilled, StreamEnd, engine};
 
 /// Where a stream's bytes come from.
 #[derive(Debug)]
@@ -238,7 +239,7 @@ fn file_output(file: File, limit: Option<Limit>, end: StreamEnd) -> Result<Outpu
 /// offset, so reads name theirs. A file that shrinks meanwhile (a descendant truncates it) gives
 /// what is left.
 fn read_back(file: &File, limit: Option<Limit>) -> Result<(Vec<u8>, u64), Error> {
-    let failed = |cause| Error::system("read back the child's output file", cause);
+    let failed = |cause: std::io::Error| Error::system("read back the child's output file", cause);
     let size = file.metadata().map_err(failed)?.len();
     let most = limit.map_or(u64::MAX, |limit| limit.bytes as u64);
     let from = match limit.map(|limit| limit.policy) {
@@ -247,19 +248,16 @@ fn read_back(file: &File, limit: Option<Limit>) -> Result<(Vec<u8>, u64), Error>
     };
     let wanted = usize::try_from(size.min(most)).unwrap_or(usize::MAX);
     let mut bytes = Vec::new();
-    bytes
-        .try_reserve_exact(wanted)
-        .map_err(|_| failed(std::io::ErrorKind::OutOfMemory.into()))?;
-    bytes.resize(wanted, 0);
-    let mut filled = 0;
-    while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        match file.read_at(rest, from + filled as u64) {
+    keep::reserve(&mut bytes, wanted)?;
+    while bytes.len() < wanted {
+        let at = from + bytes.len() as u64;
+        // Into memory that nobody has zeroed. It may be more than was asked for, and then so may this read.
+        match rustix::io::pread(file, spare_capacity(&mut bytes), at) {
             Ok(0) => break,
-            Ok(count) => filled += count,
-            Err(cause) if cause.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(cause) => return Err(failed(cause)),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(failed(errno.into())),
         }
     }
-    bytes.truncate(filled);
+    bytes.truncate(wanted);
     Ok((bytes, size))
 }
