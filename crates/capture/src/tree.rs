@@ -6,7 +6,8 @@ use std::os::fd::OwnedFd;
 
 use rustix::process::{Pid, PidfdFlags, Signal};
 
-/// How often the walk is repeated when it finds new descendants; a fork bomb must not keep it busy for ever.
+/// How often the walk is repeated when it finds new descendants; a fork bomb must not keep it busy
+/// for ever.
 const ROUNDS: usize = 32;
 
 /// What becomes of a descendant as it is found.
@@ -14,15 +15,17 @@ const ROUNDS: usize = 32;
 pub(crate) enum Found {
     /// Nothing.
     RunsOn,
-    /// It is stopped, and the walk is repeated until it finds no new one: what is stopped cannot fork.
+    /// It is stopped, and the walk is repeated until it finds no new one: what is stopped cannot
+    /// fork.
     IsStopped,
 }
 
-/// Finds every descendant of `leader` by a walk of `/proc`, the leader itself excepted, and holds each by a pidfd.
+/// Finds every descendant of `leader` by a walk of `/proc`, the leader itself excepted, and holds
+/// each by a pidfd.
 ///
-/// A descendant is a process in the leader's group or session, or a child of a descendant. They must be found before the
-/// first of them dies, since the children of the dead are given to another parent. The leader must not
-/// have been reaped, so that its pid still names its group.
+/// A descendant is a process in the leader's group or session, or a child of a descendant. They
+/// must be found before the first of them dies, since the children of the dead are given to another
+/// parent. The leader must not have been reaped, so that its pid still names its group.
 pub(crate) fn descendants_of(leader: Pid, found: Found) -> Vec<OwnedFd> {
     let mut held: BTreeMap<i32, OwnedFd> = BTreeMap::new();
     for _ in 0..ROUNDS {
@@ -56,7 +59,8 @@ struct Process {
     started: u64,
 }
 
-/// Opens a pidfd, and looks again at what it stands for: the pid may have passed to another process since the scan.
+/// Opens a pidfd, and looks again at what it stands for: the pid may have passed to another process
+/// since the scan.
 fn hold(process: &Process) -> Option<OwnedFd> {
     let pidfd =
         rustix::process::pidfd_open(Pid::from_raw(process.pid)?, PidfdFlags::empty()).ok()?;
@@ -78,7 +82,8 @@ fn look_at(pid: i32) -> Option<Process> {
     parse(pid, &fs::read(format!("/proc/{pid}/stat")).ok()?)
 }
 
-/// The name, in parentheses, may hold anything, so the fields are counted from its last parenthesis.
+/// The name, in parentheses, may hold anything, so the fields are counted from its last
+/// parenthesis.
 fn parse(pid: i32, stat: &[u8]) -> Option<Process> {
     let after_name = stat
         .iter()

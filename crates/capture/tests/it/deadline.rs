@@ -10,7 +10,8 @@ use crate::support::{KILL_ALL, LONG, Process, capturing, draining, run_with, saf
 
 const SOON: Bound = Bound::Timeout(Duration::from_millis(40));
 
-/// Waits in pieces until stdout is as wanted, so that a deadline can be set when the child has come that far.
+/// Waits in pieces until stdout is as wanted, so that a deadline can be set when the child has come
+/// that far.
 fn until_stdout(
     capture: Capture,
     script: &str,
@@ -206,7 +207,8 @@ fn a_stopped_child_is_ended_as_well() {
     );
 }
 
-/// The leader tells who is who: a child of its own, and one that has left the group, whose parent lives.
+/// The leader tells who is who: a child of its own, and one that has left the group, whose parent
+/// lives.
 const FAMILY: &str = "sleep 600 & echo $!; setsid sh -c 'echo $$; exec sleep 600' & wait";
 
 fn two_pids(text: &[u8]) -> Option<(Process, Process)> {
@@ -261,7 +263,8 @@ trait RunMarked {
 }
 
 impl RunMarked for Capture {
-    /// Runs until the script says so, kills, and counts who is left with the script's mark in its environment.
+    /// Runs until the script says so, kills, and counts who is left with the script's mark in its
+    /// environment.
     fn run_marked(self, script: &str) -> usize {
         let mark = format!("PIPECLOG_TEST_MARK={}", std::process::id());
         let running = until_stdout(self, &format!("export {mark}; {script}"), |so_far| {

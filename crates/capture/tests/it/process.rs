@@ -208,8 +208,8 @@ fn the_callers_signal_mask_is_left_as_it_was() {
     }
 }
 
-/// With SIGCHLD ignored the kernel reaps by itself. Since Linux 6.15 the pidfd still has the status; before, it is lost,
-/// and said to be, rather than guessed.
+/// With SIGCHLD ignored the kernel reaps by itself. Since Linux 6.15 the pidfd still has the
+/// status; before, it is lost, and said to be, rather than guessed.
 #[test]
 fn an_ignored_sigchld_costs_at_most_the_status() {
     if !alone(
