@@ -13,10 +13,13 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::stat::Mode;
 use pipeclog_chatty::Ledger;
 use pipeclog_scenario::outcome::{CaptureReport, Measured, Outcome, Verdict, Written};
 use pipeclog_scenario::pattern::{self, Tag};
 use pipeclog_scenario::scenario::{Descendants, Expect, Scenario};
+
+use tempfile::TempDir;
 
 use crate::judge::{self, Ended};
 use crate::pool::Request;
@@ -47,6 +50,8 @@ enum TrialError {
     Tree(#[from] TreeError),
     #[error(transparent)]
     Watch(#[from] watch::WatchError),
+    #[error("failed to make the FIFO {name} in a temporary directory: {source}")]
+    Fifo { name: String, source: io::Error },
     #[error("failed to write the script as JSON: {0}")]
     Script(#[from] pipeclog_scenario::script::ScriptError),
 }
@@ -141,6 +146,8 @@ struct Files {
     report: File,
     stdout: File,
     stderr: File,
+    /// The parent's working directory, where the scenario has FIFOs: they alone cannot do without a name.
+    directory: Option<TempDir>,
 }
 
 impl Files {
@@ -168,6 +175,7 @@ impl Files {
             report: memory_file()?,
             stdout: memory_file()?,
             stderr: memory_file()?,
+            directory: fifos(&scenario.fifos)?,
         })
     }
 
@@ -187,6 +195,26 @@ impl Files {
     fn report(&self) -> Option<CaptureReport> {
         serde_json::from_slice(&std::fs::read(path_of(&self.report)).ok()?).ok()
     }
+}
+
+fn fifos(names: &[String]) -> Result<Option<TempDir>, TrialError> {
+    if names.is_empty() {
+        return Ok(None);
+    }
+    let made = tempfile::Builder::new().prefix("pipeclog-").tempdir();
+    let directory = made.map_err(|source| TrialError::Io {
+        what: "make a temporary directory",
+        source,
+    })?;
+    for name in names {
+        nix::unistd::mkfifo(&directory.path().join(name), Mode::S_IRUSR | Mode::S_IWUSR).map_err(
+            |errno| TrialError::Fifo {
+                name: name.clone(),
+                source: errno.into(),
+            },
+        )?;
+    }
+    Ok(Some(directory))
 }
 
 fn memory_file() -> Result<File, TrialError> {
@@ -240,6 +268,9 @@ fn parent(request: &Request, setup: &Setup, files: &Files) -> Result<Command, Tr
         .arg(path_of(&files.script))
         .arg("--ledger")
         .arg(path_of(&files.ledger));
+    if let Some(directory) = &files.directory {
+        command.current_dir(directory.path());
+    }
     let clone = |file: &File| {
         file.try_clone().map_err(|source| TrialError::Io {
             what: "duplicate a descriptor",

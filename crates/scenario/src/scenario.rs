@@ -31,6 +31,9 @@ pub struct Scenario {
     pub script: Script,
     /// Bytes of pattern given to the child's stdin; nothing means `/dev/null`.
     pub stdin: Option<Size>,
+    /// Names of FIFOs that stand in the child's working directory.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fifos: Vec<String>,
     /// How the parent is told to capture.
     pub parent: Parent,
     /// What becomes of descendants that live on when the parent has ended.
@@ -177,6 +180,8 @@ struct File {
     #[serde(default)]
     stdin: Value,
     #[serde(default)]
+    fifos: Vec<String>,
+    #[serde(default)]
     parent: Value,
     #[serde(default)]
     descendants: Descendants,
@@ -293,6 +298,7 @@ pub fn read_family(file: &str, text: &str) -> Result<Vec<Scenario>, ScenarioErro
             rules: part_of(&name, "rules", fill(&parsed.rules)?)?,
             row: named(point.name(&parsed.axes, SIZE_AXIS)),
             size: part_of(&name, SIZE_AXIS, point.value(SIZE_AXIS))?,
+            fifos: parsed.fifos.clone(),
             descendants: parsed.descendants,
             name,
             title: parsed.title.clone(),
