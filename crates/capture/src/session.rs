@@ -2,8 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
-
 use crate::engine::Engine;
 use crate::flow::Flow;
 use crate::{
@@ -114,7 +112,8 @@ impl Session {
         match self.phase {
             Phase::Running => self.settle_running(now),
             Phase::Terminating { why, kill_at } => {
-                let over = self.exit_seen.is_some() && !self.flow.is_reading();
+                let nobody_else = self.kill.target == KillTarget::Leader;
+                let over = self.exit_seen.is_some() && (nobody_else || !self.flow.is_reading());
                 if kill_at <= now || over {
                     self.send_kill(why, now);
                     return self.settle(now);
@@ -174,15 +173,13 @@ impl Session {
         if self.kill.term_grace.is_zero() || leader_is_all {
             return self.send_kill(why, now);
         }
-        self.flow.leader.signal(Signal::TERM);
-        // A stopped process acts on SIGTERM only when it is continued.
-        self.flow.leader.signal(Signal::CONT);
+        self.flow.leader.terminate();
         let kill_at = now.checked_add(self.kill.term_grace).unwrap_or(now);
         self.phase = Phase::Terminating { why, kill_at };
     }
 
     fn send_kill(&mut self, why: Stopped, now: Instant) {
-        self.flow.leader.signal(Signal::KILL);
+        self.flow.leader.kill();
         self.phase = Phase::Killed {
             why,
             give_up_at: now + DEATH_BOUND,
@@ -261,6 +258,41 @@ impl Session {
                 Err(Error::limit(name, limit.bytes).with_partial(captured))
             }
             _ => Ok(captured),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use nix::sys::signal::Signal;
+
+    use super::*;
+    use crate::{Bound, Capture, Command, Strategy, Streams, sys};
+
+    /// The child sends signals to this process for as long as it takes to answer 2 MiB of stdin.
+    #[test]
+    fn a_storm_of_signals_costs_no_byte_and_no_deadline() {
+        sys::count_without_restart(Signal::SIGUSR1);
+        let input = vec![b'i'; 2 << 20];
+        let script = "(while kill -USR1 $PPID; do :; done) 2>&- >&- <&- & cat; kill $!";
+        let bound = Bound::Timeout(Duration::from_secs(60));
+        let safe = Strategy::ALL
+            .into_iter()
+            .filter(|it| !it.is_hazard() && it.is_built());
+        for strategy in safe.filter(|it| it.streams() != Streams::None) {
+            let before = sys::COUNTED.load(Ordering::Relaxed);
+            let capture = Capture::new(strategy, End::EndOfFile, bound).stdin(input.clone());
+            let captured = capture
+                .run(&Command::new("sh").args(["-c", script]))
+                .expect("it runs");
+            assert!(captured.stdout.bytes == input, "{strategy}: {captured:?}");
+            assert_eq!(captured.stopped, None, "{strategy}");
+            assert!(
+                sys::COUNTED.load(Ordering::Relaxed) > before,
+                "{strategy}: no signal came"
+            );
         }
     }
 }

@@ -251,7 +251,8 @@ fn read_back(file: &File, limit: Option<Limit>) -> Result<(Vec<u8>, u64), Error>
     keep::reserve(&mut bytes, wanted)?;
     while bytes.len() < wanted {
         let at = from + bytes.len() as u64;
-        // Into memory that nobody has zeroed. It may be more than was asked for, and then so may this read.
+        // Into memory that nobody has zeroed. It may be more than was asked for, and then so may
+        // this read.
         match rustix::io::pread(file, spare_capacity(&mut bytes), at) {
             Ok(0) => break,
             Ok(_) | Err(Errno::INTR) => {}
