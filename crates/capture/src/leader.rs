@@ -79,7 +79,7 @@ impl Leader {
 
     /// SIGTERM to the target, and SIGCONT, since a stopped process acts on it only when continued.
     pub(crate) fn terminate(&mut self) {
-        if self.target == KillTarget::Tree && self.state != State::Reaped {
+        if self.target == KillTarget::Tree && self.is_unreaped() {
             self.descendants.find(self.pid);
         }
         self.signal(Signal::TERM);
@@ -88,7 +88,7 @@ impl Leader {
 
     /// SIGKILL to the target.
     pub(crate) fn kill(&mut self) {
-        if self.target == KillTarget::Tree && self.state != State::Reaped {
+        if self.target == KillTarget::Tree && self.is_unreaped() {
             let _ = rustix::process::pidfd_send_signal(&self.pidfd, Signal::STOP);
             self.descendants.find_and_stop(self.pid);
         }
@@ -113,11 +113,21 @@ impl Leader {
         }
     }
 
+    /// Whether the pid is still the leader's. Unless it is we who reap it, the kernel (SIGCHLD is
+    /// ignored) or other code of the caller may have done so, and then the number may be anybody's.
+    fn is_unreaped(&self) -> bool {
+        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        self.state != State::Reaped
+            && rustix::process::waitid(WaitId::PidFd(self.pidfd.as_fd()), look).is_ok()
+    }
+
     fn signal_group(&self, signal: Signal) {
         match self.grouping {
             Grouping::Caller => {}
             Grouping::Own | Grouping::OwnSession => {
-                let _ = rustix::process::kill_process_group(self.pid, signal);
+                if self.is_unreaped() {
+                    let _ = rustix::process::kill_process_group(self.pid, signal);
+                }
             }
         }
     }
