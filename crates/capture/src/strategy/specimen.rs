@@ -93,6 +93,7 @@ pub(super) fn captured(status: Status, stdout: Vec<u8>, stderr: Vec<u8>) -> Capt
         stdout: whole(stdout),
         stderr: whole(stderr),
         stopped: None,
+        still_open: Vec::new(),
     }
 }
 
