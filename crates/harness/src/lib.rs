@@ -6,6 +6,7 @@ mod judge;
 pub mod library;
 pub mod pool;
 mod quiet;
+pub mod stop;
 mod tree;
 pub mod trial;
 mod watch;
