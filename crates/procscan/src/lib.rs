@@ -3,15 +3,18 @@
 mod calls;
 mod confirm;
 mod decode;
+mod duplicate;
 mod gaps;
 mod holders;
 mod index;
 mod lane;
+mod locks;
 mod memory;
 mod needs;
 pub mod parse;
 mod pass;
 mod process;
+mod pulse;
 mod scanner;
 mod sockdiag;
 mod sockets;
@@ -20,4 +23,5 @@ mod suspects;
 mod table;
 mod task;
 
+pub use pulse::{Pulse, TaskPulse};
 pub use scanner::{ScanError, Scanner, Selection};

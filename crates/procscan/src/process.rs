@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use pipeclog_waitgraph::snapshot::{
-    Abi, Facet, Freezer, GoProgram, Namespaces, Pid, PosixTimers, Process, Table, Task, Timeout,
-    Untrusted, Wait,
+    Abi, Facet, Freezer, GoProgram, Namespaces, Pid, PosixTimers, Process, Syscall, Table, Task,
+    Tid, Timeout, Untrusted, Wait,
 };
 
 use crate::gaps::{Gaps, Owner};
@@ -261,9 +261,8 @@ impl ProcessReader<'_> {
     }
 
     fn timers(&self, owner: Owner, base: &str, gaps: &mut Gaps) -> PosixTimers {
-        let mut text = Vec::new();
-        match self.source.read(&format!("{base}/timers"), &mut text) {
-            Ok(()) => PosixTimers::Listed(timer_signals(&text)),
+        match self.source.read_list(&format!("{base}/timers")) {
+            Ok(text) => PosixTimers::Listed(timer_signals(&text)),
             Err(error) => {
                 if error.cause != Cause::Gone {
                     gaps.of(owner, Facet::Timers, &error);
@@ -306,5 +305,43 @@ fn own_table(own: &TableReader<'_>, shared: &Links, gaps: &mut Gaps) -> Option<T
         None
     } else {
         Some(own.table(&links, gaps))
+    }
+}
+
+/// A process of which only the stat line is known.
+pub(crate) fn unseen(stat: &Stat, uid: Option<u32>) -> Process {
+    let task = Task {
+        tid: Tid(stat.pid),
+        comm: Untrusted::new(stat.comm.clone()),
+        state: task::state(stat.state),
+        syscall: Syscall::Unread,
+        wait: Wait::Unknown,
+        switches_voluntary: None,
+        switches_involuntary: None,
+        signals: None,
+        wchan: None,
+        own_table: None,
+    };
+    Process {
+        pid: Pid(stat.pid),
+        start_ticks: stat.start_ticks,
+        ppid: Pid(stat.ppid),
+        pgrp: stat.pgrp,
+        session: stat.session,
+        tty_nr: u64::from(stat.tty_nr),
+        uid,
+        tracer: None,
+        ns_pids: Vec::new(),
+        exe: None,
+        comm: Untrusted::new(stat.comm.clone()),
+        cmdline: Vec::new(),
+        memory: None,
+        abi: Abi::Unknown,
+        go_program: GoProgram::NotLooked,
+        namespaces: Namespaces::default(),
+        timers: PosixTimers::Unread,
+        freezer: Freezer::Unknown,
+        table: Table::Unread,
+        tasks: vec![task],
     }
 }
