@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use pipeclog_waitgraph::snapshot::{
-    Abi, Facet, FileId, FileLock, Freezer, GapKind, GoProgram, Listing, LockKind, Namespaces, Pid,
-    PosixTimers, Process, SCHEMA_VERSION, Scan, Snapshot, Syscall, Table, Task, Tid, Untrusted,
-    Wait,
+    Facet, FileLock, GapKind, Listing, Pid, Process, SCHEMA_VERSION, Scan, Snapshot, Untrusted,
 };
 
 use crate::gaps::{Gaps, Owner};
@@ -13,7 +11,7 @@ use crate::holders::Holders;
 use crate::index::Index;
 use crate::locks;
 use crate::needs::{self, Kinship, Need};
-use crate::parse::{Family, Lock, Role, Stat, Status, TimerCounts, boot_ms, forks, timer_counts};
+use crate::parse::{Lock, Stat, Status, TimerCounts, boot_ms, forks, timer_counts};
 use crate::process::{self, Identities, ProcessReader};
 use crate::scanner::Selection;
 use crate::sockets::Sockets;

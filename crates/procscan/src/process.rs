@@ -70,7 +70,7 @@ impl ProcessReader<'_> {
         for text in texts {
             tasks.push(self.task(text, &tables, &memory, (&table, &links), gaps));
         }
-        let cmdline = self.cmdline(owner, stat, &memory, identities, gaps);
+        let cmdline = self.cmdline(owner, stat, identities, gaps);
         Some(Process {
             pid: Pid(pid),
             start_ticks: stat.start_ticks,
@@ -181,28 +181,28 @@ impl ProcessReader<'_> {
         &self,
         owner: Owner,
         stat: &Stat,
-        memory: &Memory<'_>,
         identities: &mut Identities,
         gaps: &mut Gaps,
     ) -> Vec<Untrusted> {
-        if stat.arguments.is_empty() {
-            // A zombie, or not permitted to know where they lie: the file itself is readable by anyone then.
-            return Vec::new();
-        }
         let key = (stat.pid, stat.start_ticks, stat.arguments.start);
         if let Some(known) = identities.get(&key) {
             return known.clone();
         }
-        let len = stat.arguments.end.saturating_sub(stat.arguments.start);
-        match memory.bytes(stat.arguments.start, len) {
-            Ok(bytes) => {
-                let bytes = bytes.strip_suffix(b"\0").unwrap_or(&bytes);
-                let words: Vec<_> = bytes.split(|&byte| byte == 0).map(Untrusted::new).collect();
-                identities.insert(key, words.clone());
+        // Since 4.17 the kernel takes no argument from a page of a file (CVE-2018-1120), so that a hung file system
+        // hangs nobody here; the target's map is still locked for it.
+        match self.source.read_bounded(&format!("{}/cmdline", stat.pid)) {
+            Ok(text) if text.is_empty() => Vec::new(),
+            Ok(text) => {
+                let text = text.strip_suffix(b"\0").unwrap_or(&text);
+                let words: Vec<_> = text.split(|&byte| byte == 0).map(Untrusted::new).collect();
+                // Without permission the place is 0, and does not tell one exec from the next.
+                if !stat.arguments.is_empty() {
+                    identities.insert(key, words.clone());
+                }
                 words
             }
-            Err(unreadable) => {
-                gaps.of(owner, Facet::Identity, &unreadable.error);
+            Err(error) => {
+                gaps.of(owner, Facet::Identity, &error);
                 Vec::new()
             }
         }

@@ -68,6 +68,13 @@ impl Shape {
         Pid(self.child.id())
     }
 
+    pub(crate) fn exit_code(&mut self) -> Option<i32> {
+        self.child
+            .try_wait()
+            .unwrap()
+            .and_then(|status| status.code())
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = Group::from_raw(i32::try_from(self.child.id()).unwrap());
         nix::sys::signal::kill(pid, signal).unwrap();
