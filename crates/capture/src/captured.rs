@@ -51,8 +51,8 @@ pub enum Status {
     Exited(i32),
     /// It died by this signal.
     Signaled(i32),
-    /// The kernel has thrown the status away: SIGCHLD is ignored in this process, or other code reaped the child,
-    /// and the kernel is older than 6.15, where a pidfd still tells.
+    /// The kernel has thrown the status away: SIGCHLD is ignored in this process, or other code
+    /// reaped the child, and the kernel is older than 6.15, where a pidfd still tells.
     Lost,
 }
 
@@ -62,7 +62,8 @@ impl Status {
         self == Status::Exited(0)
     }
 
-    /// The code a shell would show: the exit code, or 128 and the signal's number; none if it is lost.
+    /// The code a shell would show: the exit code, or 128 and the signal's number; none if it is
+    /// lost.
     pub fn shell_code(self) -> Option<i32> {
         match self {
             Status::Exited(code) => Some(code),

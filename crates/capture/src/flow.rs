@@ -84,6 +84,11 @@ impl Flow {
         self.stdout.has_ended() && self.stderr.has_ended()
     }
 
+    /// Whether a writer may still be there that we know of: of a file's writers we know nothing.
+    pub(crate) fn is_reading(&self) -> bool {
+        self.stdout.readable().is_some() || self.stderr.readable().is_some()
+    }
+
     /// The first stream that has passed a limit which ends the child.
     pub(crate) fn fatal_limit(&self) -> Option<(&'static str, Limit)> {
         [&self.stdout, &self.stderr]

@@ -10,7 +10,8 @@ use rustix::io::Errno;
 
 use crate::{Bytes, Error, Limit, LimitPolicy, Output, Spilled, StreamEnd, signals};
 
-/// The room for one read: large enough that a 256 KiB pipe is emptied in a few, small enough for a small output.
+/// The room for one read: large enough that a 256 KiB pipe is emptied in a few, small enough for a
+/// small output.
 const ROOM: usize = 64 * 1024;
 
 /// The bytes kept so far. Memory is bounded by the limit and one read's room.
@@ -54,8 +55,8 @@ impl Keep {
         self.seen
     }
 
-    /// One read of at most `most` bytes; 0 is the end of file. The outer error is our own (memory, the spill
-    /// file), the inner one is the read's.
+    /// One read of at most `most` bytes; 0 is the end of file. The outer error is our own (memory,
+    /// the spill file), the inner one is the read's.
     pub(crate) fn read_from(
         &mut self,
         fd: impl AsFd,
@@ -196,7 +197,8 @@ fn append(to: &mut Vec<u8>, bytes: &[u8]) -> Result<(), Error> {
     Ok(())
 }
 
-fn reserve(vec: &mut Vec<u8>, room: usize) -> Result<(), Error> {
+/// Room for so many bytes, or a typed error.
+pub(crate) fn reserve(vec: &mut Vec<u8>, room: usize) -> Result<(), Error> {
     vec.try_reserve_exact(room).map_err(out_of_memory)
 }
 
@@ -205,4 +207,72 @@ fn out_of_memory(_: std::collections::TryReserveError) -> Error {
         "keep the child's output",
         std::io::Error::from(std::io::ErrorKind::OutOfMemory),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Seek};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn kept(policy: LimitPolicy, bytes: usize, pieces: &[Vec<u8>]) -> Output {
+        let mut keep = Keep::new(Some(Limit { bytes, policy }));
+        for piece in pieces {
+            keep.take(piece).expect("memory and a file can be had");
+        }
+        keep.finish(StreamEnd::EndOfFile)
+    }
+
+    proptest! {
+        /// However the bytes are cut into pieces: the head is their beginning, the tail their end,
+        /// the head and the spill together all of them; and seen counts every one.
+        #[test]
+        fn what_is_kept_does_not_depend_on_the_pieces(
+            pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..12),
+            limit in 0_usize..300,
+        ) {
+            let all = pieces.concat();
+            let most = limit.min(all.len());
+            let head = kept(LimitPolicy::Head, limit, &pieces);
+            prop_assert!(head.bytes == all[..most]);
+            prop_assert_eq!((head.seen, head.kept), (all.len() as u64, most as u64));
+            let tail = kept(LimitPolicy::Tail, limit, &pieces);
+            prop_assert!(tail.bytes == all[all.len() - most..]);
+            prop_assert_eq!((tail.seen, tail.kept), (all.len() as u64, most as u64));
+            let spill = kept(LimitPolicy::Spill, limit, &pieces);
+            let mut together = spill.bytes.to_vec();
+            if let Some(mut spilled) = spill.spilled {
+                spilled.file.rewind().expect("a file");
+                spilled.file.read_to_end(&mut together).expect("readable");
+            }
+            prop_assert!(together == all);
+            prop_assert_eq!((spill.seen, spill.kept), (all.len() as u64, all.len() as u64));
+        }
+
+        /// A read takes no more than it is allowed to, with a limit and without.
+        #[test]
+        fn a_read_takes_at_most_what_it_may(held in 1_usize..3000, most in 1_usize..3000, limited in any::<bool>()) {
+            let (read, mut write) = std::io::pipe().expect("a pipe");
+            std::io::Write::write_all(&mut write, &vec![7; held]).expect("it fits");
+            let limit = Limit { bytes: 10, policy: LimitPolicy::Head };
+            let mut keep = Keep::new(limited.then_some(limit));
+            let count = keep.read_from(&read, most).expect("memory").expect("a read");
+            prop_assert_eq!(count, held.min(most));
+            prop_assert_eq!(keep.seen(), count as u64);
+        }
+    }
+
+    #[test]
+    fn exactly_the_limit_is_not_fatal_and_one_byte_more_is() {
+        for policy in [LimitPolicy::Kill, LimitPolicy::Error] {
+            let mut keep = Keep::new(Some(Limit { bytes: 3, policy }));
+            keep.take(b"abc").expect("memory");
+            assert!(keep.fatal_limit().is_none());
+            keep.take(b"d").expect("memory");
+            assert!(keep.fatal_limit().is_some());
+            assert_eq!(keep.finish(StreamEnd::LimitReached).bytes, b"abc");
+        }
+    }
 }

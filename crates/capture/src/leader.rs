@@ -8,13 +8,15 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitOptions};
 
 use crate::session::DEATH_BOUND;
-use crate::{Error, KillTarget, Status, engine, signals, tree};
+use crate::tree::{self, Found};
+use crate::{Error, KillTarget, Status, engine, signals};
 
-/// The leader, from the spawn until it is reaped. Dropping it unreaped kills and reaps it: no zombie
-/// is left whatever happens, a panic included.
+/// The leader, from the spawn until it is reaped. Dropping it unreaped kills and reaps it: no
+/// zombie is left whatever happens, a panic included.
 ///
-/// Its exit is noticed by the pidfd, which leaves a zombie. Only the last step reaps. In between, the pid and the
-/// process group that is named after it cannot be used by anybody else, so signals find only what was started here.
+/// Its exit is noticed by the pidfd, which leaves a zombie. Only the last step reaps. In between,
+/// the pid and the process group that is named after it cannot be used by anybody else, so signals
+/// find only what was started here.
 pub(crate) struct Leader {
     pid: Pid,
     pidfd: OwnedFd,
@@ -72,22 +74,32 @@ impl Leader {
         }
     }
 
-    /// Signals the target. That a process has gone meanwhile is normal; that it may not be signalled (it became
-    /// another user's) leaves it alive, and the wait after SIGKILL is bounded for that.
+    /// Signals the target. That a process has gone meanwhile is normal; that it may not be
+    /// signalled (it became another user's) leaves it alive, and the wait after SIGKILL is bounded
+    /// for that.
     pub(crate) fn signal(&self, signal: Signal) {
         if self.state == State::Reaped {
             return;
         }
+        // The leader is signalled first: otherwise it would see its children die, and act on it.
+        // But its descendants are looked for before, since they would not be found as its children
+        // afterwards.
+        let descendants = match self.target {
+            KillTarget::Leader | KillTarget::Group => Vec::new(),
+            KillTarget::Tree if signal == Signal::KILL => {
+                let _ = rustix::process::pidfd_send_signal(&self.pidfd, Signal::STOP);
+                tree::descendants_of(self.pid, Found::IsStopped)
+            }
+            KillTarget::Tree => tree::descendants_of(self.pid, Found::RunsOn),
+        };
+        let _ = rustix::process::pidfd_send_signal(&self.pidfd, signal);
         match self.target {
             KillTarget::Leader => {}
-            KillTarget::Group => self.signal_group(signal),
-            // The walk comes first: the descendants of a dead parent are no longer found as its children.
-            KillTarget::Tree => {
-                tree::signal_descendants(self.pid, signal);
-                self.signal_group(signal);
-            }
+            KillTarget::Group | KillTarget::Tree => self.signal_group(signal),
         }
-        let _ = rustix::process::pidfd_send_signal(&self.pidfd, signal);
+        for pidfd in descendants {
+            let _ = rustix::process::pidfd_send_signal(pidfd, signal);
+        }
     }
 
     fn signal_group(&self, signal: Signal) {
@@ -123,7 +135,8 @@ impl Leader {
         }
     }
 
-    /// `wait4(pid, …, WNOHANG)`, as `std::process::Child::try_wait` does: none while the leader runs.
+    /// `wait4(pid, …, WNOHANG)`, as `std::process::Child::try_wait` does: none while the leader
+    /// runs.
     pub(crate) fn try_wait4(&mut self) -> Result<Option<Status>, Error> {
         self.ask(WaitOptions::NOHANG)
     }
@@ -150,7 +163,8 @@ impl Leader {
         ))
     }
 
-    /// Reaps the leader. Blocks unless it has exited: call it when [`Leader::has_exited`], or after SIGKILL.
+    /// Reaps the leader. Blocks unless it has exited: call it when [`Leader::has_exited`], or after
+    /// SIGKILL.
     pub(crate) fn reap(&mut self) -> Result<Status, Error> {
         if self.state == State::Reaped {
             return Ok(Status::Lost);
@@ -169,7 +183,8 @@ impl Leader {
                 (None, Some(signal)) => Status::Signaled(signal),
                 (None, None) => Status::Lost,
             }),
-            // SIGCHLD is ignored, so that the kernel reaped it at once; or other code of the caller did.
+            // SIGCHLD is ignored, so that the kernel reaped it at once; or other code of the caller
+            // did.
             Ok(None) | Err(Errno::CHILD) => {
                 Ok(crate::sys::status_after_reaping(self.pidfd.as_fd()))
             }
@@ -190,7 +205,8 @@ impl Drop for Leader {
         if self.await_death().is_ok() {
             let _ = self.reap();
         } else if let Ok(pidfd) = self.pidfd.try_clone() {
-            // It sleeps in the kernel and dies when that ends; somebody must be there to reap it then.
+            // It sleeps in the kernel and dies when that ends; somebody must be there to reap it
+            // then.
             let thread = std::thread::Builder::new().name("pipeclog-reap".into());
             let _ = signals::with_all_blocked(|| {
                 thread.spawn(move || {

@@ -15,7 +15,8 @@ pub(crate) const DEATH_BOUND: Duration = Duration::from_secs(10);
 /// How often the size of a file is looked at that must not pass a limit.
 const FILE_LOOK: Duration = Duration::from_millis(50);
 
-/// The rules around a flow. Time comes in from the clock at each step; the flow and the engine do the rest.
+/// The rules around a flow. Time comes in from the clock at each step; the flow and the engine do
+/// the rest.
 pub(crate) struct Session {
     pub(crate) flow: Flow,
     pub(crate) engine: Box<dyn Engine>,
@@ -83,14 +84,16 @@ impl Session {
         }
     }
 
-    /// Ends the child and reads what it wrote until then. Bounded by the kill's grace and by [`DEATH_BOUND`].
+    /// Ends the child and reads what it wrote until then. Bounded by the kill's grace and by
+    /// [`DEATH_BOUND`].
     pub(crate) fn stop(&mut self, why: Stopped) -> Result<(), Error> {
         self.begin_kill(why, Instant::now());
         self.wait(None)?;
         Ok(())
     }
 
-    /// Ends the child after an error: SIGKILL, and no further reading, since reading may be what failed.
+    /// Ends the child after an error: SIGKILL, and no further reading, since reading may be what
+    /// failed.
     pub(crate) fn abort(&mut self) -> Result<(), Error> {
         let now = Instant::now();
         self.flow.stdout.begin_stop(StreamEnd::Stopped);
@@ -111,7 +114,7 @@ impl Session {
         match self.phase {
             Phase::Running => self.settle_running(now),
             Phase::Terminating { why, kill_at } => {
-                let over = self.exit_seen.is_some() && self.flow.streams_ended();
+                let over = self.exit_seen.is_some() && !self.flow.is_reading();
                 if kill_at <= now || over {
                     self.send_kill(why, now);
                     return self.settle(now);
@@ -221,7 +224,8 @@ impl Session {
             phase,
             ..
         } = self;
-        // An engine may hold on to descriptors (a ring does), and the drainer must be their only holder.
+        // An engine may hold on to descriptors (a ring does), and the drainer must be their only
+        // holder.
         drop(engine);
         let Flow {
             mut leader,

@@ -2,11 +2,12 @@
 
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::FileExt;
 
+use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 
-use crate::{Error, Limit, LimitPolicy, Output, Spilled, StreamEnd, keep::Keep};
+use crate::keep::{self, Keep};
+use crate::{Error, Limit, LimitPolicy, Output, Spilled, StreamEnd, engine};
 
 /// Where a stream's bytes come from.
 #[derive(Debug)]
@@ -31,8 +32,8 @@ pub(crate) struct Stream {
     keep: Keep,
     limit: Option<Limit>,
     end: Option<StreamEnd>,
-    /// Set when the capture was stopped while the stream was open: that is then how it ended, even if killing
-    /// its writers brought the end of file.
+    /// Set when the capture was stopped while the stream was open: that is then how it ended, even
+    /// if killing its writers brought the end of file.
     stopped: Option<StreamEnd>,
 }
 
@@ -125,8 +126,11 @@ impl Stream {
             Ok(0) => Pumped::Ended,
             Ok(_) => Pumped::Bytes,
             Err(Errno::AGAIN) => Pumped::Empty,
-            // The last slave was closed (tty_ioctl(4)); and a socket's peer that left with our bytes unread.
-            Err(Errno::IO) if matches!(self.source, Source::Terminal(_)) => Pumped::Ended,
+            // The last slave was closed, and the hangup tells it from a failure.
+            Err(Errno::IO) if matches!(&self.source, Source::Terminal(fd) if engine::is_hung_up(fd)) => {
+                Pumped::Ended
+            }
+            // A socket's peer that left with our bytes unread.
             Err(Errno::CONNRESET) => Pumped::Ended,
             Err(errno) => {
                 return Err(Error::system(
@@ -141,10 +145,12 @@ impl Stream {
         Ok(pumped)
     }
 
-    /// Reads what the stream holds now, and then says that it has ended by `end`, unless that met its end of file.
+    /// Reads what the stream holds now, and then says that it has ended by `end`, unless that met
+    /// its end of file.
     ///
-    /// After the leader's exit all that it wrote is in the pipe, so this loses none of it. It reads no more than
-    /// the pipe held at the start: an endless background writer would otherwise keep us here for ever.
+    /// After the leader's exit all that it wrote is in the pipe, so this loses none of it. It reads
+    /// no more than the pipe held at the start: an endless background writer would otherwise keep
+    /// us here for ever.
     pub(crate) fn drain_and_end(&mut self, end: StreamEnd) -> Result<(), Error> {
         let mut left = match (&self.source, self.end) {
             (Source::Pipe(fd), None) => rustix::io::ioctl_fionread(fd)
@@ -229,10 +235,11 @@ fn file_output(file: File, limit: Option<Limit>, end: StreamEnd) -> Result<Outpu
     })
 }
 
-/// The bytes of the file that the limit keeps, and the file's size. The child shares the file's offset, so
-/// reads name theirs. A file that shrinks meanwhile (a descendant truncates it) gives what is left.
+/// The bytes of the file that the limit keeps, and the file's size. The child shares the file's
+/// offset, so reads name theirs. A file that shrinks meanwhile (a descendant truncates it) gives
+/// what is left.
 fn read_back(file: &File, limit: Option<Limit>) -> Result<(Vec<u8>, u64), Error> {
-    let failed = |cause| Error::system("read back the child's output file", cause);
+    let failed = |cause: std::io::Error| Error::system("read back the child's output file", cause);
     let size = file.metadata().map_err(failed)?.len();
     let most = limit.map_or(u64::MAX, |limit| limit.bytes as u64);
     let from = match limit.map(|limit| limit.policy) {
@@ -241,19 +248,16 @@ fn read_back(file: &File, limit: Option<Limit>) -> Result<(Vec<u8>, u64), Error>
     };
     let wanted = usize::try_from(size.min(most)).unwrap_or(usize::MAX);
     let mut bytes = Vec::new();
-    bytes
-        .try_reserve_exact(wanted)
-        .map_err(|_| failed(std::io::ErrorKind::OutOfMemory.into()))?;
-    bytes.resize(wanted, 0);
-    let mut filled = 0;
-    while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        match file.read_at(rest, from + filled as u64) {
+    keep::reserve(&mut bytes, wanted)?;
+    while bytes.len() < wanted {
+        let at = from + bytes.len() as u64;
+        // Into memory that nobody has zeroed. It may be more than was asked for, and then so may this read.
+        match rustix::io::pread(file, spare_capacity(&mut bytes), at) {
             Ok(0) => break,
-            Ok(count) => filled += count,
-            Err(cause) if cause.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(cause) => return Err(failed(cause)),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(failed(errno.into())),
         }
     }
-    bytes.truncate(filled);
+    bytes.truncate(wanted);
     Ok((bytes, size))
 }

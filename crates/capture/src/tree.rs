@@ -6,38 +6,46 @@ use std::os::fd::OwnedFd;
 
 use rustix::process::{Pid, PidfdFlags, Signal};
 
-/// How often the walk is repeated when it finds new descendants; a fork bomb must not keep it busy for ever.
+/// How often the walk is repeated when it finds new descendants; a fork bomb must not keep it busy
+/// for ever.
 const ROUNDS: usize = 32;
 
-/// Signals every descendant of `leader` that a walk of `/proc` finds, the leader itself excepted.
+/// What becomes of a descendant as it is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// Nothing.
+    RunsOn,
+    /// It is stopped, and the walk is repeated until it finds no new one: what is stopped cannot
+    /// fork.
+    IsStopped,
+}
+
+/// Finds every descendant of `leader` by a walk of `/proc`, the leader itself excepted, and holds
+/// each by a pidfd.
 ///
-/// A descendant is a process in the leader's group or session, or a child of a descendant. Before SIGKILL each is
-/// stopped as it is found and the walk repeated until it finds no new one: what is stopped cannot fork, and a
-/// descendant's children must be found before it dies and they are given to another parent.
-/// The leader must not have been reaped, so that its pid still names its group.
-pub(crate) fn signal_descendants(leader: Pid, signal: Signal) {
-    let mut found: BTreeMap<i32, OwnedFd> = BTreeMap::new();
+/// A descendant is a process in the leader's group or session, or a child of a descendant. They
+/// must be found before the first of them dies, since the children of the dead are given to another
+/// parent. The leader must not have been reaped, so that its pid still names its group.
+pub(crate) fn descendants_of(leader: Pid, found: Found) -> Vec<OwnedFd> {
+    let mut held: BTreeMap<i32, OwnedFd> = BTreeMap::new();
     for _ in 0..ROUNDS {
         let processes = scan();
-        let mut news = false;
+        let before = held.len();
         for process in descendants(leader.as_raw_pid(), &processes) {
-            if found.contains_key(&process.pid) {
+            if held.contains_key(&process.pid) {
                 continue;
             }
             let Some(pidfd) = hold(process) else { continue };
-            news = true;
-            if signal == Signal::KILL {
+            if found == Found::IsStopped {
                 let _ = rustix::process::pidfd_send_signal(&pidfd, Signal::STOP);
             }
-            found.insert(process.pid, pidfd);
+            held.insert(process.pid, pidfd);
         }
-        if !news || signal != Signal::KILL {
+        if held.len() == before || found == Found::RunsOn {
             break;
         }
     }
-    for pidfd in found.values() {
-        let _ = rustix::process::pidfd_send_signal(pidfd, signal);
-    }
+    held.into_values().collect()
 }
 
 /// What the walk knows of one process (proc_pid_stat(5)).
@@ -51,7 +59,8 @@ struct Process {
     started: u64,
 }
 
-/// Opens a pidfd, and looks again at what it stands for: the pid may have passed to another process since the scan.
+/// Opens a pidfd, and looks again at what it stands for: the pid may have passed to another process
+/// since the scan.
 fn hold(process: &Process) -> Option<OwnedFd> {
     let pidfd =
         rustix::process::pidfd_open(Pid::from_raw(process.pid)?, PidfdFlags::empty()).ok()?;
@@ -73,7 +82,8 @@ fn look_at(pid: i32) -> Option<Process> {
     parse(pid, &fs::read(format!("/proc/{pid}/stat")).ok()?)
 }
 
-/// The name, in parentheses, may hold anything, so the fields are counted from its last parenthesis.
+/// The name, in parentheses, may hold anything, so the fields are counted from its last
+/// parenthesis.
 fn parse(pid: i32, stat: &[u8]) -> Option<Process> {
     let after_name = stat
         .iter()

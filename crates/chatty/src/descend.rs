@@ -1,8 +1,8 @@
 //! Background descendants: chatty starts itself again, since a fork without an exec would be unsafe.
 //!
 //! The descendant's standard input is a socket at first. Over it come its orders, and the leader's own standard
-//! input if that is to be kept (SCM_RIGHTS, unix(7)); over it goes the one byte that says that the descendant holds
-//! what it should and nothing else. Then the socket makes room for what standard input shall be.
+//! input if that is to be kept (SCM_RIGHTS, unix(7)); over it goes, last of all, the one byte that says that the
+//! descendant holds what it should.
 
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut, Read as _, Write as _};
@@ -96,9 +96,14 @@ fn send_orders(mut link: UnixStream, orders: &Orders, keeps_stdin: bool) -> io::
     let json = serde_json::to_vec(orders)?;
     link.write_all(json.get(1..).unwrap_or_default())?;
     link.shutdown(Shutdown::Write)?;
-    let mut answer = [0];
-    link.read_exact(&mut answer)
-        .map_err(|_| io::Error::other("it ended before it was ready"))
+    // To the end: then the descendant has closed the socket too, and holds nothing but what it should.
+    let mut answer = Vec::new();
+    link.read_to_end(&mut answer)?;
+    if answer == [READY] {
+        Ok(())
+    } else {
+        Err(io::Error::other("it ended before it was ready"))
+    }
 }
 
 /// What a descendant does.
@@ -123,7 +128,10 @@ pub(crate) fn main(prefix: &[&str]) -> Result<ExitCode, Failure> {
         // Its own descendants are in it by birth.
         background.session = Session::Inherited;
     }
-    let ready = |mut link: UnixStream| link.write_all(&[READY]).map_err(failed);
+    let ready = |mut link: UnixStream| {
+        // If the leader has been killed meanwhile, a forked child would live on, and so does this one.
+        let _ = link.write_all(&[READY]);
+    };
     if background.depth <= 1 {
         let process = Process::new(prefix, LedgerFile::none());
         return process.run(
@@ -134,7 +142,7 @@ pub(crate) fn main(prefix: &[&str]) -> Result<ExitCode, Failure> {
     }
     background.depth -= 1;
     let child = start(prefix, &background, writer, &Closed::default())?;
-    ready(link)?;
+    ready(link);
     match (background.intermediates, child) {
         (Intermediates::Wait, Some(mut child)) => {
             let status = child

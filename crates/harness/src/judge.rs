@@ -39,28 +39,50 @@ const UNSUPPORTED: i32 = 2;
 /// Judges a trial.
 pub(crate) fn judge(scenario: &Scenario, strategy: Strategy, ended: &Ended<'_>) -> Verdict {
     if ended.report.is_none() && ended.leader == End::Code(UNSUPPORTED) {
-        return Verdict::Skipped { why: first_line(ended.stderr) };
+        return Verdict::Skipped {
+            why: first_line(ended.stderr),
+        };
     }
     let sources = match strategy.delivery() {
-        Delivery::Separate => vec![("stdout", Source::Stdout, ended.stdout), ("stderr", Source::Stderr, ended.stderr)],
+        Delivery::Separate => vec![
+            ("stdout", Source::Stdout, ended.stdout),
+            ("stderr", Source::Stderr, ended.stderr),
+        ],
         Delivery::Merged => vec![("stdout", Source::Merged, ended.stdout)],
         Delivery::Nothing => Vec::new(),
     };
     for (name, source, file) in sources {
         match compare(scenario, source, file, ended.report) {
             Ok(None) => {}
-            Ok(Some(what)) => return Verdict::Lost { stream: name.to_owned(), what },
-            Err(error) => return Verdict::Broken { why: format!("failed to verify {name}: {error}") },
+            Ok(Some(what)) => {
+                return Verdict::Lost {
+                    stream: name.to_owned(),
+                    what,
+                };
+            }
+            Err(error) => {
+                return Verdict::Broken {
+                    why: format!("failed to verify {name}: {error}"),
+                };
+            }
         }
     }
     if let Some(stopped) = ended.report.and_then(|report| report.stopped.as_ref()) {
         return match ended.leader {
-            End::Code(TIMED_OUT | FAILED) => Verdict::CutShort { why: stopped.clone() },
+            End::Code(TIMED_OUT | FAILED) => Verdict::CutShort {
+                why: stopped.clone(),
+            },
             other => wrong_exit("124 or 125".to_owned(), other),
         };
     }
-    if let Some(harmed) = ended.descendants.iter().find(|end| **end == End::Signal(Signal::SIGPIPE)) {
-        return Verdict::Harmed { what: format!("a descendant ended by {}", in_words(*harmed)) };
+    if let Some(harmed) = ended
+        .descendants
+        .iter()
+        .find(|end| **end == End::Signal(Signal::SIGPIPE))
+    {
+        return Verdict::Harmed {
+            what: format!("a descendant ended by {}", in_words(*harmed)),
+        };
     }
     let input = Input::Pattern(scenario.stdin_len());
     match scenario.script.expected(input).ending {
@@ -80,13 +102,19 @@ fn cut_by_limit(report: Option<&CaptureReport>) -> Verdict {
     match cut {
         None => Verdict::Completed,
         Some((name, stream)) => Verdict::CutShort {
-            why: format!("the limit kept {} of {} bytes of {name}", stream.kept, stream.seen),
+            why: format!(
+                "the limit kept {} of {} bytes of {name}",
+                stream.kept, stream.seen
+            ),
         },
     }
 }
 
 fn wrong_exit(expected: String, found: End) -> Verdict {
-    Verdict::WrongExit { expected, found: in_words(found) }
+    Verdict::WrongExit {
+        expected,
+        found: in_words(found),
+    }
 }
 
 fn in_words(end: End) -> String {
@@ -101,7 +129,8 @@ fn code_of(ending: Ending) -> i32 {
     match ending {
         Ending::Code(code) => i32::from(code),
         Ending::Signal(signal) => {
-            let number = Signal::from_str(&format!("SIG{}", signal.name())).map_or(0, |signal| signal as i32);
+            let number = Signal::from_str(&format!("SIG{}", signal.name()))
+                .map_or(0, |signal| signal as i32);
             128 + number
         }
     }
@@ -125,7 +154,8 @@ fn compare(
     let script = alone.as_ref().unwrap_or(&scenario.script);
     let input = Input::Pattern(scenario.stdin_len());
     let window = window(scenario, stream);
-    let mut verifier = Verifier::of_window(script, source, input, window).map_err(io::Error::other)?;
+    let mut verifier =
+        Verifier::of_window(script, source, input, window).map_err(io::Error::other)?;
     let mut block = vec![0; 256 << 10];
     let mut at = 0;
     loop {
@@ -150,9 +180,15 @@ fn window(scenario: &Scenario, stream: Option<&StreamReport>) -> Window {
         return Window::WHOLE;
     };
     match scenario.parent.limit_policy.as_deref() {
-        Some("tail") => Window { start: stream.seen - stream.kept.min(stream.seen), len: None },
+        Some("tail") => Window {
+            start: stream.seen - stream.kept.min(stream.seen),
+            len: None,
+        },
         Some("spill") => Window::WHOLE,
-        _ => Window { start: 0, len: Some(limit.0) },
+        _ => Window {
+            start: 0,
+            len: Some(limit.0),
+        },
     }
 }
 
@@ -193,5 +229,9 @@ fn first_line(file: &File) -> String {
     let mut text = vec![0; 512];
     let got = file.read_at(&mut text, 0).unwrap_or(0);
     text.truncate(got);
-    String::from_utf8_lossy(&text).lines().next().unwrap_or("it did not say why").to_owned()
+    String::from_utf8_lossy(&text)
+        .lines()
+        .next()
+        .unwrap_or("it did not say why")
+        .to_owned()
 }

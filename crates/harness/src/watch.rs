@@ -4,9 +4,23 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use pipeclog_procscan::{ScanError, Scanner, Selection};
 use pipeclog_scenario::outcome::{EndedBy, Hang};
+use pipeclog_waitgraph::snapshot::{Pid, Snapshot};
 
+use crate::evidence;
+use crate::quiet::{self, Cast};
 use crate::tree::Tree;
+
+/// Most trials end before this, unwatched.
+const FIRST_LOOK: Duration = Duration::from_millis(20);
+/// Between looks.
+const TICK: Duration = Duration::from_millis(10);
+/// How long nothing may move before a trial is ended. Nothing in a trial depends on time, so this only covers what a
+/// look does not see: work that the kernel has taken over for a task that sleeps (a terminal's line discipline).
+const QUIET_FOR: Duration = Duration::from_millis(100);
+/// How long a parent may poll a child that does not move: it comes back from many sleeps, and reads nothing.
+const POLLING_FOR: Duration = Duration::from_millis(400);
 
 /// How a watch ended.
 #[derive(Debug)]
@@ -19,22 +33,85 @@ pub(crate) enum Watched {
 
 /// The watch itself failed.
 #[derive(Debug, thiserror::Error)]
-pub enum WatchError {
+pub(crate) enum WatchError {
     /// poll(2) refused.
     #[error("failed to wait for the parent's exit (poll): {0}")]
     Poll(#[source] Errno),
+    /// `/proc` could not be read.
+    #[error(transparent)]
+    Scan(#[from] ScanError),
 }
 
 /// Waits until the parent has exited, or is found to hang.
-pub(crate) fn until_end_or_hang(tree: &Tree, started: Instant, deadline: Duration) -> Result<Watched, WatchError> {
+pub(crate) fn until_end_or_hang(
+    tree: &Tree,
+    started: Instant,
+    deadline: Duration,
+) -> Result<Watched, WatchError> {
+    if ended_within(tree, FIRST_LOOK)? {
+        return Ok(Watched::Ended);
+    }
+    let observer = Pid(std::process::id());
+    let cast = Cast {
+        observer,
+        parent: Pid(tree.leader().as_raw().cast_unsigned()),
+    };
+    let mut scanner = Scanner::new("/proc")?;
+    let mut quiet: Option<Quiet> = None;
     loop {
-        let left = deadline.saturating_sub(started.elapsed());
-        if ended_within(tree, left)? {
+        let look = scanner.scan(&Selection::Tree(vec![observer]))?;
+        quiet = Quiet::after(quiet, look, cast);
+        let hung = match &quiet {
+            Some(quiet) if quiet.is_long_enough() => quiet.ended_by,
+            _ if started.elapsed() >= deadline => Some(EndedBy::Deadline),
+            _ => None,
+        };
+        // It may have ended since the look.
+        if ended_within(tree, if hung.is_some() { Duration::ZERO } else { TICK })? {
             return Ok(Watched::Ended);
         }
-        if started.elapsed() >= deadline {
+        if let (Some(ended_by), Some(quiet)) = (hung, &quiet) {
             let after_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-            return Ok(Watched::Hung(Hang { ended_by: EndedBy::Deadline, after_ms, blocked: Vec::new() }));
+            return Ok(Watched::Hung(Hang {
+                ended_by,
+                after_ms,
+                blocked: evidence::blocked(&quiet.last, cast),
+            }));
+        }
+    }
+}
+
+/// How long nothing has moved.
+struct Quiet {
+    since: Instant,
+    /// Nothing at the first look.
+    ended_by: Option<EndedBy>,
+    last: Snapshot,
+}
+
+impl Quiet {
+    fn after(before: Option<Self>, look: Snapshot, cast: Cast) -> Option<Self> {
+        let judged = before
+            .as_ref()
+            .and_then(|before| quiet::judge(&before.last, &look, cast));
+        let since = match (&before, judged) {
+            (Some(before), Some(_)) => before.since,
+            _ => Instant::now(),
+        };
+        Some(Self {
+            since,
+            ended_by: judged,
+            last: look,
+        })
+    }
+
+    fn is_long_enough(&self) -> bool {
+        match self.ended_by {
+            None => false,
+            Some(EndedBy::Polling) => self.since.elapsed() >= POLLING_FOR,
+            Some(EndedBy::Quiescence | EndedBy::LeaderGone | EndedBy::Deadline) => {
+                self.since.elapsed() >= QUIET_FOR
+            }
         }
     }
 }
@@ -42,13 +119,11 @@ pub(crate) fn until_end_or_hang(tree: &Tree, started: Instant, deadline: Duratio
 /// Waits until each descendant that outlived the parent has ended, or the bound has passed.
 pub(crate) fn until_descendants_end(tree: &mut Tree, bound: Instant) {
     while Instant::now() < bound {
-        let reaped = tree.reap().len();
+        tree.reap();
         if tree.living().is_empty() {
             return;
         }
-        if tree.reap().len() == reaped {
-            crate::tree::wait_a_little();
-        }
+        crate::tree::wait_a_little();
     }
 }
 

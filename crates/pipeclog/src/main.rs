@@ -1,1 +1,58 @@
-fn main() {}
+//! The command line: arguments, progress, colour, exit codes.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the command line is what prints"
+)]
+
+mod args;
+mod command;
+mod table;
+mod units;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use anstream::eprintln;
+use clap::Parser as _;
+
+use args::{Cli, Colour, Command};
+
+/// The exit code when all is as it should be not.
+const NOT_AS_EXPECTED: u8 = 1;
+/// The exit code of wrong input.
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    // Before clap, which would take chatty's flags for its own, and before anything that costs time: the child starts
+    // fast, and must not have touched signals yet.
+    if let [_, chatty, ..] = arguments.as_slice()
+        && chatty == "chatty"
+    {
+        return pipeclog_chatty::main(&["chatty"], arguments.into_iter().skip(1));
+    }
+    let cli = Cli::parse_from(arguments);
+    match cli.color {
+        Colour::Auto => {}
+        Colour::Always => anstream::ColorChoice::Always.write_global(),
+        Colour::Never => anstream::ColorChoice::Never.write_global(),
+    }
+    let done = match cli.command {
+        Command::Prove(args) => command::prove::run(&args),
+        Command::Capture(args) => command::capture::run(args),
+        Command::Worker => command::worker::run(),
+        // Handled above.
+        Command::Chatty { .. } => Ok(ExitCode::from(USAGE)),
+    };
+    done.unwrap_or_else(|error| {
+        complain(&format!("{error:#}"));
+        ExitCode::from(USAGE)
+    })
+}
+
+/// Says on stderr what went wrong.
+fn complain(what: &str) {
+    eprintln!("pipeclog: {what}");
+}

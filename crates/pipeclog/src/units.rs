@@ -8,16 +8,25 @@ use pipeclog_scenario::script::Size;
 /// A duration: a number with ms, s, m or h, or in seconds without, as timeout(1) takes it.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let in_seconds = text.ends_with(|last: char| last.is_ascii_digit());
-    let with_unit = if in_seconds { format!("{text}s") } else { text.to_owned() };
+    let with_unit = if in_seconds {
+        format!("{text}s")
+    } else {
+        text.to_owned()
+    };
     let parsed: Option<SignedDuration> = with_unit.parse().ok();
     parsed
         .and_then(|duration| Duration::try_from(duration).ok())
-        .ok_or_else(|| format!("{text:?} is no duration: write a number with ms, s, m or h, as in 500ms or 1.5s"))
+        .ok_or_else(|| {
+            format!(
+                "{text:?} is no duration: write a number with ms, s, m or h, as in 500ms or 1.5s"
+            )
+        })
 }
 
 /// A size that is kept in memory.
 pub(crate) fn size_as_usize(size: Size) -> anyhow::Result<usize> {
-    usize::try_from(size.0).map_err(|_| anyhow::anyhow!("{size} bytes are more than this machine can address"))
+    usize::try_from(size.0)
+        .map_err(|_| anyhow::anyhow!("{size} bytes are more than this machine can address"))
 }
 
 #[cfg(test)]
@@ -26,7 +35,14 @@ mod tests {
 
     #[test]
     fn durations_are_those_of_timeout_and_milliseconds() {
-        for (text, ms) in [("500ms", 500), ("10", 10_000), ("1.5s", 1500), ("2m", 120_000), ("1h", 3_600_000), ("0", 0)] {
+        for (text, ms) in [
+            ("500ms", 500),
+            ("10", 10_000),
+            ("1.5s", 1500),
+            ("2m", 120_000),
+            ("1h", 3_600_000),
+            ("0", 0),
+        ] {
             assert_eq!(duration(text), Ok(Duration::from_millis(ms)), "{text}");
         }
         for text in ["", "s", "-1s", "1y", "ms", "1 s", "nan", "inf"] {

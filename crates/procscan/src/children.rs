@@ -16,7 +16,10 @@ pub fn of_this_process() -> Vec<i32> {
         let Ok(list) = fs::read_to_string(task.path().join("children")) else {
             continue;
         };
-        children.extend(list.split_ascii_whitespace().filter_map(|pid| pid.parse::<i32>().ok()));
+        children.extend(
+            list.split_ascii_whitespace()
+                .filter_map(|pid| pid.parse::<i32>().ok()),
+        );
     }
     children
 }

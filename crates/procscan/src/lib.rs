@@ -1,6 +1,7 @@
 //! The only reader of /proc: pure parsers, a scan of a root path, a stable double scan.
 
 mod calls;
+pub mod children;
 mod confirm;
 mod decode;
 mod gaps;

@@ -1,6 +1,6 @@
 //! What a scan is asked for, and who does it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use pipeclog_waitgraph::snapshot::{Pid, Snapshot};
@@ -8,7 +8,7 @@ use pipeclog_waitgraph::snapshot::{Pid, Snapshot};
 use crate::confirm;
 use crate::pass;
 use crate::process::Identities;
-use crate::source::{Live, ReadError, Source};
+use crate::source::{Live, ReadError, Recorded, Recorder, Source};
 
 /// How long one question that may hang is waited for. Answers come within a millisecond; the rest is for a machine
 /// under load.
@@ -29,6 +29,7 @@ pub enum Selection {
 
 /// Reads snapshots from one root. Keep it between scans: command lines that it has seen are not read again.
 pub struct Scanner {
+    root: PathBuf,
     source: Box<dyn Source>,
     identities: Identities,
 }
@@ -44,18 +45,40 @@ pub struct ScanError {
 }
 
 impl Scanner {
-    /// Opens a mounted procfs, usually `/proc`.
+    /// Opens a mounted procfs, usually `/proc`, or a directory that [`Scanner::recording`] has filled.
     ///
     /// # Errors
     ///
-    /// When the root cannot be opened.
+    /// When the root cannot be opened, or holds a recording that cannot be read.
     pub fn new(root: impl AsRef<Path>) -> Result<Self, ScanError> {
         let root = root.as_ref();
-        let source = Live::open(root, BOUND).map_err(|cause| failed(root, cause))?;
-        Ok(Self {
-            source: Box::new(source),
+        let recorded = Recorded::open(root).map_err(|cause| failed(root, cause))?;
+        let source: Box<dyn Source> = match recorded {
+            Some(recorded) => Box::new(recorded),
+            None => Box::new(Live::open(root, BOUND).map_err(|cause| failed(root, cause))?),
+        };
+        Ok(Self::over(root, source))
+    }
+
+    /// Opens a mounted procfs, and writes down into a directory all that is read of it, so that [`Scanner::new`] on
+    /// that directory gives the same snapshots.
+    ///
+    /// # Errors
+    ///
+    /// When the root cannot be opened, or the directory cannot be made.
+    pub fn recording(root: impl AsRef<Path>, into: impl AsRef<Path>) -> Result<Self, ScanError> {
+        let root = root.as_ref();
+        let live = Live::open(root, BOUND).map_err(|cause| failed(root, cause))?;
+        let recorder = Recorder::new(live, into.as_ref()).map_err(|cause| failed(root, cause))?;
+        Ok(Self::over(root, Box::new(recorder)))
+    }
+
+    fn over(root: &Path, source: Box<dyn Source>) -> Self {
+        Self {
+            root: root.to_owned(),
+            source,
             identities: Identities::new(),
-        })
+        }
     }
 
     /// Makes one pass.
@@ -64,8 +87,10 @@ impl Scanner {
     ///
     /// When the root cannot be listed.
     pub fn scan(&mut self, selection: &Selection) -> Result<Snapshot, ScanError> {
-        pass::run(self.source.as_ref(), selection, &mut self.identities)
-            .map_err(|cause| failed(Path::new("/proc"), cause))
+        let source = self.source.as_ref();
+        let snapshot = pass::run(source, selection, &mut self.identities);
+        let settled = snapshot.and_then(|snapshot| source.settle().map(|()| snapshot));
+        settled.map_err(|cause| failed(&self.root, cause))
     }
 
     /// Looks a second time at the tasks of a snapshot, and only at them: whoever has the same state, the same call
@@ -76,8 +101,10 @@ impl Scanner {
     ///
     /// When the root cannot be listed.
     pub fn confirm(&mut self, first: &Snapshot) -> Result<Snapshot, ScanError> {
-        confirm::run(self.source.as_ref(), first, &mut self.identities)
-            .map_err(|cause| failed(Path::new("/proc"), cause))
+        let source = self.source.as_ref();
+        let snapshot = confirm::run(source, first, &mut self.identities);
+        let settled = snapshot.and_then(|snapshot| source.settle().map(|()| snapshot));
+        settled.map_err(|cause| failed(&self.root, cause))
     }
 
     /// A scan and its confirmation.

@@ -3,8 +3,12 @@
 //! outside.
 
 mod live;
+mod recorded;
+mod recorder;
 
 pub(crate) use live::Live;
+pub(crate) use recorded::Recorded;
+pub(crate) use recorder::Recorder;
 
 use std::io;
 
@@ -58,6 +62,11 @@ pub(crate) trait Source: Send + Sync {
 
     /// Every unix socket of the network namespace that a process lives in; `None` asks for the observer's own.
     fn unix_sockets(&self, pid: Option<u32>) -> Result<Vec<UnixSocket>, ReadError>;
+
+    /// Ends a pass: a recorder writes down what is no file.
+    fn settle(&self) -> Result<(), ReadError> {
+        Ok(())
+    }
 }
 
 /// Facts that no file of `/proc` holds.

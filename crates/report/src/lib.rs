@@ -1,1 +1,3 @@
-//! Results in, Markdown out: the same results give the same bytes.
+#![doc = include_str!("../README.md")]
+
+pub mod matrix;

@@ -128,15 +128,23 @@ impl Point {
         }
     }
 
-    /// The point's own name: the labels of its values in the order of the axes, joined by `-`.
+    /// The point's own name: the labels of its values in the order of the axes, joined by `-`, that of the axis
+    /// `without` left out.
     #[must_use]
-    pub fn name(&self, axes: &[Axis]) -> String {
+    pub fn name(&self, axes: &[Axis], without: &str) -> String {
         let labels: Vec<&str> = axes
             .iter()
+            .filter(|axis| axis.axis != without)
             .filter_map(|axis| self.labels.get(&axis.axis).map(String::as_str))
             .filter(|label| !label.is_empty())
             .collect();
         labels.join("-")
+    }
+
+    /// What a name is bound to here; null if nothing binds it.
+    #[must_use]
+    pub fn value(&self, name: &str) -> Value {
+        self.bindings.get(name).cloned().unwrap_or(Value::Null)
     }
 
     /// The template with every reference replaced by what this point binds.
@@ -249,7 +257,7 @@ mod tests {
         let names: Vec<String> = points(&axes)
             .unwrap()
             .iter()
-            .map(|point| point.name(&axes))
+            .map(|point| point.name(&axes, ""))
             .collect();
         assert_eq!(
             names,

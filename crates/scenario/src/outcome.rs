@@ -1,1 +1,316 @@
-//! What came of a trial.
+//! What came of a trial, and of many.
+
+use std::fmt;
+
+use pipeclog_waitgraph::snapshot::Untrusted;
+use serde::{Deserialize, Serialize};
+
+use crate::scenario::Expect;
+use crate::strategy::Strategy;
+
+/// The version of the JSON form of [`Results`]; raised when a field changes its meaning or goes.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// What came of one trial.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// How it ended.
+    pub verdict: Verdict,
+    /// What it cost, where it ended by itself.
+    pub measured: Option<Measured>,
+    /// Bytes whose write(2) had completed, by chatty's own ledger.
+    pub written: Written,
+    /// Processes of the trial that lived on after its parent and were killed at the end.
+    pub left_over: u32,
+}
+
+/// How a trial ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "is")]
+pub enum Verdict {
+    /// The parent ended with the child's code, and every byte that it owed is there and right.
+    Completed,
+    /// The parent ended, and handed on a right beginning or end of each stream, as it was told to.
+    CutShort {
+        /// What the parent said of it: deadline, limit, …
+        why: String,
+    },
+    /// The parent ended, and bytes are missing, doubled, moved or wrong.
+    Lost {
+        /// The stream.
+        stream: String,
+        /// The first wrong offset, and what stands there.
+        what: String,
+    },
+    /// The bytes are right and the parent's exit is not the child's.
+    WrongExit {
+        /// Of the child.
+        expected: String,
+        /// Of the parent.
+        found: String,
+    },
+    /// A background child of the trial was killed by SIGPIPE: the parent closed its stream too early.
+    Harmed {
+        /// How it ended.
+        what: String,
+    },
+    /// Nothing moved any more.
+    Hung(Hang),
+    /// This machine or build cannot run it.
+    Skipped {
+        /// What is missing.
+        why: String,
+    },
+    /// The trial itself went wrong; it says nothing about the strategy.
+    Broken {
+        /// What was tried, and why it failed.
+        why: String,
+    },
+}
+
+/// What is known of a hang.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Hang {
+    /// What ended the wait.
+    pub ended_by: EndedBy,
+    /// Milliseconds from the start of the trial until then.
+    pub after_ms: u64,
+    /// Each task that was blocked at that moment, and in what.
+    pub blocked: Vec<Blocked>,
+}
+
+/// What made the watchdog end a trial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndedBy {
+    /// No task of the trial ran between looks, none was in a call with a timeout, and none was runnable.
+    Quiescence,
+    /// The child had exited, and a descendant of it that sleeps held what the parent waited for.
+    LeaderGone,
+    /// The parent came back from sleep after sleep, and the child stayed blocked in a write all the while.
+    Polling,
+    /// The bound on the trial. It proves nothing but that the bound was passed.
+    Deadline,
+}
+
+/// A task that was blocked, as the kernel tells it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blocked {
+    /// The process.
+    pub pid: u32,
+    /// Its name.
+    pub comm: Untrusted,
+    /// What it was to the trial.
+    pub role: Role,
+    /// The system call, or the state where it is in none.
+    pub call: String,
+    /// The descriptor that it waits on.
+    pub descriptor: Option<u32>,
+    /// What the descriptor is, with its inode: `pipe:[4711]`.
+    pub object: Option<String>,
+    /// Processes that hold the other end, by number and name.
+    pub holders: Vec<String>,
+}
+
+/// What a process is to its trial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Captures.
+    Parent,
+    /// The leader: writes.
+    Child,
+    /// Started by the child, and lives on.
+    Descendant,
+}
+
+/// What a trial cost. Times are in microseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Measured {
+    /// From the parent's spawn to its exit.
+    pub wall_us: u64,
+    /// The capture alone, as the parent timed it: from before the spawn of the child to its last byte and exit.
+    pub capture_us: Option<u64>,
+    /// User and system time of the parent.
+    pub parent_cpu_us: Option<u64>,
+    /// User and system time of the child.
+    pub child_cpu_us: Option<u64>,
+    /// Peak resident memory of the parent in KiB.
+    pub parent_peak_kib: Option<u64>,
+}
+
+/// What the parent of a trial says of its own capture (`pipeclog capture --report FILE`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CaptureReport {
+    /// What ended the child, when the capture itself did; nothing if the child ended by itself.
+    pub stopped: Option<String>,
+    /// The child's standard output.
+    pub stdout: StreamReport,
+    /// The child's standard error.
+    pub stderr: StreamReport,
+    /// See [`Measured::capture_us`].
+    pub capture_us: u64,
+    /// See [`Measured::parent_cpu_us`].
+    pub parent_cpu_us: u64,
+    /// See [`Measured::child_cpu_us`].
+    pub child_cpu_us: u64,
+    /// See [`Measured::parent_peak_kib`].
+    pub parent_peak_kib: u64,
+}
+
+/// What came of one stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamReport {
+    /// How it ended, in words.
+    pub end: String,
+    /// Bytes that came out of it.
+    pub seen: u64,
+    /// Bytes kept.
+    pub kept: u64,
+}
+
+/// Bytes that chatty's writes had completed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Written {
+    /// To stdout.
+    pub stdout: u64,
+    /// To stderr.
+    pub stderr: u64,
+}
+
+/// One cell of the table: a scenario under a strategy, what was expected, foretold and seen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cell {
+    /// The scenario's name.
+    pub scenario: String,
+    /// Its name without its size.
+    pub row: String,
+    /// Its size, in bytes.
+    pub size: Option<u64>,
+    /// The strategy.
+    pub strategy: Strategy,
+    /// What the fixture says must come of it.
+    pub expected: Expect,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// The results of a run, as `--json` writes them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Results {
+    /// [`SCHEMA_VERSION`] of the writer.
+    pub schema_version: u32,
+    /// In the order of the fixtures.
+    pub cells: Vec<Cell>,
+}
+
+/// Whether a cell is what it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Agreement {
+    /// As expected.
+    Agrees,
+    /// Not run here; the reason is in the verdict.
+    Skipped,
+    /// Not as expected.
+    Differs,
+}
+
+impl Cell {
+    /// Whether what came is what was expected.
+    #[must_use]
+    pub fn agreement(&self) -> Agreement {
+        let agrees = match (&self.expected, &self.outcome.verdict) {
+            (_, Verdict::Skipped { .. }) => return Agreement::Skipped,
+            (Expect::Completes, Verdict::Completed)
+            | (Expect::CutShort, Verdict::CutShort { .. })
+            | (Expect::Hangs { .. }, Verdict::Hung(_)) => true,
+            (Expect::Fails, Verdict::WrongExit { .. } | Verdict::Lost { .. }) => true,
+            (
+                Expect::Completes
+                | Expect::CutShort
+                | Expect::Hangs { .. }
+                | Expect::Fails
+                | Expect::NotApplicable { .. },
+                Verdict::Completed
+                | Verdict::CutShort { .. }
+                | Verdict::Lost { .. }
+                | Verdict::WrongExit { .. }
+                | Verdict::Harmed { .. }
+                | Verdict::Hung(_)
+                | Verdict::Broken { .. },
+            ) => false,
+        };
+        if agrees {
+            Agreement::Agrees
+        } else {
+            Agreement::Differs
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Completed => f.write_str("completes"),
+            Self::CutShort { why } => write!(f, "cut short: {why}"),
+            Self::Lost { stream, what } => write!(f, "loses bytes of {stream}: {what}"),
+            Self::WrongExit { expected, found } => {
+                write!(f, "wrong exit: {found}, where the child's was {expected}")
+            }
+            Self::Harmed { what } => write!(f, "harms a background child: {what}"),
+            Self::Hung(hang) => hang.fmt(f),
+            Self::Skipped { why } => write!(f, "skipped: {why}"),
+            Self::Broken { why } => write!(f, "the trial broke: {why}"),
+        }
+    }
+}
+
+impl fmt::Display for Hang {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.ended_by {
+            EndedBy::Quiescence => write!(f, "hangs (seen after {} ms)", self.after_ms)?,
+            EndedBy::LeaderGone => {
+                write!(
+                    f,
+                    "hangs after the child's exit (seen after {} ms)",
+                    self.after_ms
+                )?;
+            }
+            EndedBy::Polling => {
+                write!(f, "hangs while it polls (seen after {} ms)", self.after_ms)?
+            }
+            EndedBy::Deadline => write!(f, "hangs (until the deadline of {} ms)", self.after_ms)?,
+        }
+        for blocked in &self.blocked {
+            write!(f, "; {blocked}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Blocked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let role = match self.role {
+            Role::Parent => "parent",
+            Role::Child => "child",
+            Role::Descendant => "descendant",
+        };
+        write!(
+            f,
+            "{role} {} ({}) in {}",
+            self.comm.escaped(),
+            self.pid,
+            self.call
+        )?;
+        if let Some(descriptor) = self.descriptor {
+            write!(f, " on descriptor {descriptor}")?;
+        }
+        if let Some(object) = &self.object {
+            write!(f, ", {object}")?;
+        }
+        if !self.holders.is_empty() {
+            write!(f, ", other end held by {}", self.holders.join(" and "))?;
+        }
+        Ok(())
+    }
+}

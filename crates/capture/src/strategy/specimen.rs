@@ -54,8 +54,8 @@ impl Specimen<'_> {
         })
     }
 
-    /// Starts the child with a thread that writes its stdin, so that this is not a second mistake. The thread
-    /// is not joined: it ends when its bytes are written or nobody is left to read them.
+    /// Starts the child with a thread that writes its stdin, so that this is not a second mistake.
+    /// The thread is not joined: it ends when its bytes are written or nobody is left to read them.
     pub(super) fn start_and_feed(&self, capacity: Capacity) -> Result<Started, Error> {
         let mut started = self.start(capacity)?;
         if let Some(feed) = started.feed.take() {

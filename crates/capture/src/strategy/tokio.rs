@@ -1,13 +1,17 @@
 //! `tokio`: tokio's reactor.
 //!
-//! What it does: as [`super::poll`], with each descriptor as an `AsyncFd` of a current-thread runtime of its own.
+//! What it does: as [`super::poll`], with each descriptor as an `AsyncFd` of a current-thread
+//! runtime of its own.
 //!
-//! When it deadlocks: never by itself; it waits where `poll` does. Called from within another runtime it works, on a thread of its own, and blocks
-//! the caller's thread as every blocking call there does; `spawn_blocking` is the place for it.
+//! When it deadlocks: never by itself; it waits where `poll` does. Called from within another
+//! runtime it works, on a thread of its own, and blocks the caller's thread as every blocking call
+//! there does; `spawn_blocking` is the place for it.
 //!
-//! The smallest scenario: none hangs it; `sh -c 'sleep 600 &'` shows the wait with `End::EndOfFile`.
+//! The smallest scenario: none hangs it; `sh -c 'sleep 600 &'` shows the wait with
+//! `End::EndOfFile`.
 //!
-//! What it costs: a runtime to set up, and one read more for each wake-up, since the reactor is edge-triggered and only EAGAIN tells it to wait again.
+//! What it costs: a runtime to set up, and one read more for each wake-up, since the reactor is
+//! edge-triggered and only EAGAIN tells it to wait again.
 
 use std::future::poll_fn;
 use std::os::fd::OwnedFd;
@@ -57,8 +61,9 @@ impl Tokio {
             .retain(|(token, _)| interests.iter().any(|(interest, _)| interest == token));
         for (token, fd) in interests {
             if self.watched.iter().all(|(watched, _)| *watched != token) {
-                // A duplicate, since the registration must not outlive its descriptor. That of stdin is dropped
-                // at the start of the next turn, which is when the child sees the end of file.
+                // A duplicate, since the registration must not outlive its descriptor. That of
+                // stdin is dropped at the start of the next turn, which is when the child sees the
+                // end of file.
                 let fd = fd
                     .try_clone_to_owned()
                     .and_then(|copy| sys::register(copy, wanted(token)))

@@ -3,3 +3,11 @@
 mod support;
 
 mod bytes;
+mod deadline;
+mod ends;
+mod failures;
+mod hazards;
+mod limits;
+mod lints;
+mod process;
+mod strategies;

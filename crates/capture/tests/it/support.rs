@@ -1,11 +1,20 @@
 //! What the tests share: the strategies, children, and a bound that is never meant to be reached.
 
-use std::time::Duration;
+use std::fs;
+use std::time::{Duration, Instant};
 
-use pipeclog_capture::{Bound, Capture, Captured, Command, End, Strategy, Streams};
+use pipeclog_capture::{
+    Bound, Capture, Captured, Command, End, Kill, KillTarget, Strategy, Streams,
+};
 
 /// A test that reaches it has found a hang, and says so by the result.
 pub(crate) const LONG: Bound = Bound::Timeout(Duration::from_secs(60));
+
+/// SIGKILL to everything that a test has started.
+pub(crate) const KILL_ALL: Kill = Kill {
+    target: KillTarget::Tree,
+    term_grace: Duration::ZERO,
+};
 
 /// The safe strategies of this build.
 pub(crate) fn safe() -> impl Iterator<Item = Strategy> {
@@ -19,6 +28,11 @@ pub(crate) fn capturing() -> impl Iterator<Item = Strategy> {
     safe().filter(|it| it.streams() != Streams::None)
 }
 
+/// The safe strategies that read while the child runs.
+pub(crate) fn draining() -> impl Iterator<Item = Strategy> {
+    capturing().filter(|it| !it.writes_files())
+}
+
 /// A shell that runs this.
 pub(crate) fn sh(script: &str) -> Command {
     Command::new("sh").args(["-c", script])
@@ -26,13 +40,121 @@ pub(crate) fn sh(script: &str) -> Command {
 
 /// Runs it, and fails with the strategy's name.
 pub(crate) fn run(strategy: Strategy, end: End, script: &str) -> Captured {
-    let capture = Capture::new(strategy, end, LONG);
+    run_with(Capture::new(strategy, end, LONG), strategy, script)
+}
+
+/// Runs it as the capture says, and fails with the strategy's name.
+pub(crate) fn run_with(capture: Capture, strategy: Strategy, script: &str) -> Captured {
     let captured = capture
         .run(&sh(script))
         .unwrap_or_else(|error| panic!("{strategy}: {error:?}"));
-    assert_eq!(
-        captured.stopped, None,
-        "{strategy}: {script} reached the bound"
+    assert_ne!(
+        captured.stopped,
+        Some(pipeclog_capture::Stopped::Deadline),
+        "{strategy}: {script} hung"
     );
     captured
+}
+
+/// A process, by its pid and a look at `/proc`: enough in a test, where the pid was told by the
+/// process itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Process(pub(crate) i32);
+
+impl Process {
+    /// The pid in the first line of a child's output.
+    pub(crate) fn told_in(output: &[u8]) -> Process {
+        let line = output
+            .split(|byte| *byte == b'\n')
+            .next()
+            .unwrap_or_default();
+        let text = String::from_utf8_lossy(line);
+        Process(
+            text.trim()
+                .parse()
+                .unwrap_or_else(|_| panic!("no pid in {text:?}")),
+        )
+    }
+
+    /// Its state letter, none once it has gone (or is a zombie of another's).
+    pub(crate) fn state(self) -> Option<char> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.0)).ok()?;
+        stat.rsplit(") ")
+            .next()?
+            .chars()
+            .next()
+            .filter(|state| *state != 'Z')
+    }
+
+    pub(crate) fn is_alive(self) -> bool {
+        self.state().is_some()
+    }
+
+    /// The number of the system call that it is blocked in, and the first argument.
+    pub(crate) fn blocked_in(self) -> Option<(i64, u64)> {
+        let text = fs::read_to_string(format!("/proc/{}/syscall", self.0)).ok()?;
+        let mut words = text.split_ascii_whitespace();
+        let number = words.next()?.parse().ok()?;
+        let first = u64::from_str_radix(words.next()?.strip_prefix("0x")?, 16).ok()?;
+        Some((number, first))
+    }
+
+    pub(crate) fn kill(self) {
+        if let Some(pid) = rustix::process::Pid::from_raw(self.0) {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        }
+    }
+}
+
+/// Looks until it is true; fails after 30 s with what was expected.
+pub(crate) fn until(expected: &str, mut is_true: impl FnMut() -> bool) {
+    let bound = Instant::now() + Duration::from_secs(30);
+    while !is_true() {
+        assert!(Instant::now() < bound, "not within 30 s: {expected}");
+        std::thread::yield_now();
+    }
+}
+
+/// Runs the rest of a test in a process of its own, where it may change what belongs to the
+/// process: limits, signals, descriptors 0 to 2. Starts this test binary again for this one test,
+/// under `prefix` if there is one. True in that process; in the first one, false once the other has
+/// passed.
+pub(crate) fn alone(test: &str, prefix: &str) -> bool {
+    const MARK: &str = "PIPECLOG_TEST_ALONE";
+    if std::env::var_os(MARK).is_some_and(|name| name == test) {
+        return true;
+    }
+    let binary = std::env::current_exe().expect("this test's own file");
+    let command = sh(&format!("{prefix} exec \"$0\" \"$@\""))
+        .arg(binary)
+        .args([test, "--exact", "--nocapture", "--test-threads=1"])
+        .env(MARK, test);
+    let captured = Capture::new(Strategy::Poll, End::Drain, LONG)
+        .kill(KILL_ALL)
+        .run(&command)
+        .expect("it starts");
+    let (out, err) = (
+        captured.stdout.bytes.to_text_lossy(),
+        captured.stderr.bytes.to_text_lossy(),
+    );
+    assert!(
+        captured.status.success(),
+        "alone: {}\n{out}\n{err}",
+        captured.status
+    );
+    assert!(
+        out.is_empty() || out.contains("1 passed"),
+        "the test of this name did not run: {test}\n{out}"
+    );
+    false
+}
+
+/// This process has no child, not even a zombie.
+pub(crate) fn assert_childless() {
+    let waited = rustix::process::wait(rustix::process::WaitOptions::NOHANG);
+    assert_eq!(
+        waited.err(),
+        Some(rustix::io::Errno::CHILD),
+        "a child is left"
+    );
 }

@@ -12,7 +12,11 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 pub(crate) fn run() -> anyhow::Result<ExitCode> {
     let program = std::env::current_exe().context("failed to find this program's own file")?;
-    let setup = Setup { program, deadline: DEADLINE };
-    pool::serve(|request| trial::run(request, &setup)).context("failed to serve trials on stdin and stdout")?;
+    let setup = Setup {
+        program,
+        deadline: DEADLINE,
+    };
+    pool::serve(|request| trial::run(request, &setup))
+        .context("failed to serve trials on stdin and stdout")?;
     Ok(ExitCode::SUCCESS)
 }

@@ -30,6 +30,10 @@ const LONGEST_LINK: usize = 4096;
 /// Most of a bounded file that is read: `cmdline` and `maps` may be of any size, and the rest is of no use.
 const MOST_OF_A_FILE: usize = 4 << 20;
 
+/// What is tried on a directory of descriptors.
+const LINKS: &str = "read the links of";
+const STAT: &str = "stat the descriptors of";
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Live {
@@ -79,10 +83,10 @@ impl Live {
         })
     }
 
-    fn open_directory(&self, path: &str) -> Result<OwnedFd, ReadError> {
+    fn open_directory(&self, action: &'static str, path: &str) -> Result<OwnedFd, ReadError> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         rustix::fs::openat(&*self.root, path, flags, Mode::empty())
-            .map_err(|errno| failed("list", path, errno))
+            .map_err(|errno| failed(action, path, errno))
     }
 
     fn ask<T: Send + 'static>(
@@ -136,7 +140,7 @@ impl Source for Live {
     }
 
     fn numbers(&self, path: &str) -> Result<Vec<u32>, ReadError> {
-        let directory = self.open_directory(path)?;
+        let directory = self.open_directory("list", path)?;
         let mut numbers = Vec::new();
         each_number(&directory, |number, _| {
             numbers.push(number);
@@ -148,7 +152,7 @@ impl Source for Live {
     }
 
     fn descriptors(&self, path: &str, show: &mut dyn FnMut(u32, &[u8])) -> Result<(), ReadError> {
-        let directory = self.open_directory(path)?;
+        let directory = self.open_directory(LINKS, path)?;
         let mut buffer = [MaybeUninit::uninit(); LONGEST_LINK];
         let mut refused = None;
         each_number(&directory, |fd, name| {
@@ -163,10 +167,10 @@ impl Source for Live {
             }
             ControlFlow::Continue(())
         })
-        .map_err(|errno| failed("list", path, errno))?;
+        .map_err(|errno| failed(LINKS, path, errno))?;
         match refused {
             None => Ok(()),
-            Some(errno) => Err(failed("read the links of", path, errno)),
+            Some(errno) => Err(failed(LINKS, path, errno)),
         }
     }
 
@@ -175,9 +179,9 @@ impl Source for Live {
         path: &str,
         fds: &[u32],
     ) -> Result<Vec<Result<FileStat, ReadError>>, ReadError> {
-        let directory = self.open_directory(path)?;
+        let directory = self.open_directory(STAT, path)?;
         let numbers = fds.to_vec();
-        let stats = self.ask("stat the descriptors of", path, move |_| {
+        let stats = self.ask(STAT, path, move |_| {
             let stat = |&fd| statx(&directory, DecInt::new(fd).as_c_str());
             Ok(numbers.iter().map(stat).collect::<Vec<_>>())
         })?;

@@ -1,0 +1,34 @@
+//! Embeds `fixtures/scenarios/*.json`, so that one installed file is enough, and a new scenario needs no line of code.
+
+use std::path::Path;
+use std::{env, fs};
+
+fn main() {
+    let root = env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");
+    let folder = Path::new(&root).join("../../fixtures/scenarios");
+    println!("cargo::rerun-if-changed={}", folder.display());
+    let mut files: Vec<_> = fs::read_dir(&folder)
+        .unwrap_or_else(|error| panic!("failed to list {}: {error}", folder.display()))
+        .map(|entry| entry.expect("an entry of a readable folder").path())
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "json")
+        })
+        .collect();
+    files.sort();
+    let mut list = String::from("&[\n");
+    for path in files {
+        let name = path
+            .file_stem()
+            .and_then(|name| name.to_str())
+            .expect("a name in UTF-8");
+        println!("cargo::rerun-if-changed={}", path.display());
+        list += &format!(
+            "({name:?}, include_str!({:?})),\n",
+            path.display().to_string()
+        );
+    }
+    list += "]";
+    let out = env::var("OUT_DIR").expect("cargo sets it");
+    fs::write(Path::new(&out).join("scenarios.rs"), list).expect("OUT_DIR can be written");
+}

@@ -1,0 +1,155 @@
+//! Workers: processes that run one trial at a time, so that every child a worker has belongs to the trial that is on.
+//!
+//! A worker is the subreaper of its trials and cleans up after each. It takes requests as lines of JSON on its stdin and
+//! answers in lines on its stdout, strictly in turn. When its stdin ends, by our death or our will, it kills what it
+//! has started and exits.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Mutex;
+
+use pipeclog_scenario::outcome::{Outcome, Verdict, Written};
+use pipeclog_scenario::scenario::Scenario;
+use pipeclog_scenario::strategy::Strategy;
+use serde::{Deserialize, Serialize};
+
+/// What a worker is asked to run.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Request {
+    /// The scenario.
+    pub scenario: Scenario,
+    /// The strategy of the parent.
+    pub strategy: Strategy,
+}
+
+/// Starts workers as they are needed and keeps them for the next trial. Share it among as many threads as there shall
+/// be trials at a time.
+#[derive(Debug)]
+pub struct Pool {
+    program: PathBuf,
+    idle: Mutex<Vec<Worker>>,
+}
+
+/// The hidden command that makes a process a worker.
+pub const WORKER_COMMAND: &str = "worker";
+
+impl Pool {
+    /// A pool whose workers are `program worker`; `program` is the `pipeclog` binary.
+    #[must_use]
+    pub fn new(program: PathBuf) -> Self {
+        Self {
+            program,
+            idle: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// Runs one trial in a worker. Whatever goes wrong with the worker is told by the outcome.
+    pub fn run(&self, request: &Request) -> Outcome {
+        match self.try_run(request) {
+            Ok(outcome) => outcome,
+            Err(error) => Outcome {
+                verdict: Verdict::Broken {
+                    why: format!(
+                        "failed to run a trial in `{} {WORKER_COMMAND}`: {error}",
+                        self.program.display()
+                    ),
+                },
+                measured: None,
+                written: Written::default(),
+                left_over: 0,
+            },
+        }
+    }
+
+    fn try_run(&self, request: &Request) -> io::Result<Outcome> {
+        let idle = self
+            .idle
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .pop();
+        let mut worker = match idle {
+            Some(worker) => worker,
+            None => Worker::start(&self.program)?,
+        };
+        let outcome = worker.run(request)?;
+        self.idle
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .push(worker);
+        Ok(outcome)
+    }
+}
+
+/// One worker process; dropping it ends it.
+#[derive(Debug)]
+struct Worker {
+    child: Child,
+    /// Taken when the worker is to end: the end of its stdin tells it to.
+    requests: Option<ChildStdin>,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Worker {
+    fn start(program: &PathBuf) -> io::Result<Self> {
+        let mut child = Command::new(program)
+            .arg(WORKER_COMMAND)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let requests = child.stdin.take();
+        let answers = child
+            .stdout
+            .take()
+            .ok_or_else(|| io::Error::other("its stdout is not a pipe"))?;
+        Ok(Self {
+            child,
+            requests,
+            answers: BufReader::new(answers),
+        })
+    }
+
+    fn run(&mut self, request: &Request) -> io::Result<Outcome> {
+        let mut line = serde_json::to_string(request)?;
+        line.push('\n');
+        let requests = self
+            .requests
+            .as_mut()
+            .ok_or_else(|| io::Error::other("it was told to end"))?;
+        // A request is far below a pipe's capacity, and the worker has read the one before.
+        requests.write_all(line.as_bytes())?;
+        line.clear();
+        // Bounded by the worker: each trial has a deadline, and so has its cleaning up.
+        if self.answers.read_line(&mut line)? == 0 {
+            let status = self.child.wait()?;
+            return Err(io::Error::other(format!(
+                "it ended in mid-trial with {status}"
+            )));
+        }
+        Ok(serde_json::from_str(&line)?)
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        drop(self.requests.take());
+        // It kills its trial, if there is one, within a bound of its own.
+        let _ = self.child.wait();
+    }
+}
+
+/// The worker's side: answers requests until its stdin ends.
+///
+/// # Errors
+///
+/// When stdin or stdout fail, or a request is not one.
+pub fn serve(mut run: impl FnMut(&Request) -> Outcome) -> io::Result<()> {
+    let mut answers = io::stdout().lock();
+    for line in io::stdin().lock().lines() {
+        let request: Request = serde_json::from_str(&line?)?;
+        serde_json::to_writer(&mut answers, &run(&request))?;
+        answers.write_all(b"\n")?;
+        answers.flush()?;
+    }
+    Ok(())
+}

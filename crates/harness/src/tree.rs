@@ -1,0 +1,203 @@
+//! The processes of one trial: started in a group of their own, adopted when they are orphaned, killed and reaped to the
+//! last one.
+//!
+//! The process that runs trials is a subreaper (prctl(2), `PR_SET_CHILD_SUBREAPER`) and runs one trial at a time, so
+//! every child that it has belongs to the trial that is on, however often it forked or changed its session. A child
+//! that was not reaped keeps its number, so a signal to it can meet nobody else.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+use pipeclog_procscan::children;
+
+/// How long killed processes may take to become reapable. A process in an uninterruptible wait takes longer, and is
+/// then named as a survivor.
+const REAP_BOUND: Duration = Duration::from_secs(5);
+
+/// The parent of a trial and everything that it started.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    leader: Pid,
+    pidfd: OwnedFd,
+    reaped: Vec<Reaped>,
+}
+
+/// A process of the trial that ended and was reaped here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Reaped {
+    /// Its number, free for others by now.
+    pub(crate) pid: Pid,
+    /// How it ended.
+    pub(crate) end: End,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// With this exit code.
+    Code(i32),
+    /// By this signal.
+    Signal(Signal),
+}
+
+/// A trial is on in this process, or what it needs of the system cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TreeError {
+    /// prctl(2) refused.
+    #[error("failed to become the reaper of orphans (PR_SET_CHILD_SUBREAPER): {0}")]
+    Subreaper(#[source] Errno),
+    /// The program could not be started.
+    #[error("failed to start {program}: {source}")]
+    Spawn {
+        /// The program.
+        program: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// pidfd_open(2) refused.
+    #[error("failed to open a pidfd of {pid} (Linux 5.3 or later is needed): {source}")]
+    Pidfd {
+        /// The process.
+        pid: Pid,
+        /// Why.
+        source: io::Error,
+    },
+    /// Processes that could not be killed.
+    #[error("{} of the trial's processes survived SIGKILL for {} s: {pids:?}", pids.len(), REAP_BOUND.as_secs())]
+    Survivors {
+        /// Their numbers.
+        pids: Vec<i32>,
+    },
+}
+
+impl Tree {
+    /// Starts `command` as the leader of a process group of its own, with this process as the subreaper.
+    ///
+    /// # Errors
+    ///
+    /// When the program cannot be started, or the kernel has no pidfds; nothing is left behind then.
+    pub(crate) fn start(command: &mut Command) -> Result<Self, TreeError> {
+        nix::sys::prctl::set_child_subreaper(true).map_err(TreeError::Subreaper)?;
+        let child = command
+            .process_group(0)
+            .spawn()
+            .map_err(|source| TreeError::Spawn {
+                program: command.get_program().to_string_lossy().into_owned(),
+                source,
+            })?;
+        let leader = Pid::from_raw(child.id().cast_signed());
+        let pid = rustix::process::Pid::from_child(&child);
+        match rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()) {
+            Ok(pidfd) => Ok(Self {
+                leader,
+                pidfd,
+                reaped: Vec::new(),
+            }),
+            Err(source) => {
+                // Not reaped yet, so the number is still its own.
+                let _ = kill(leader, Signal::SIGKILL);
+                let _ = waitpid(leader, None);
+                Err(TreeError::Pidfd {
+                    pid: leader,
+                    source: source.into(),
+                })
+            }
+        }
+    }
+
+    /// The parent's number. It stays the parent's until it is reaped.
+    #[must_use]
+    pub(crate) fn leader(&self) -> Pid {
+        self.leader
+    }
+
+    /// Readable to poll(2) once the parent has exited.
+    #[must_use]
+    pub(crate) fn pidfd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+
+    /// Reaps whatever has ended by now, and says what this tree has seen end so far.
+    pub(crate) fn reap(&mut self) -> &[Reaped] {
+        loop {
+            match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+                Ok(status) => match (status.pid(), end_of(status)) {
+                    (Some(pid), Some(end)) => self.reaped.push(Reaped { pid, end }),
+                    _ => break,
+                },
+                Err(Errno::EINTR) => {}
+                // ECHILD: no child is left.
+                Err(_) => break,
+            }
+        }
+        &self.reaped
+    }
+
+    /// Those that the trial started and that live still: orphans become children of this process.
+    #[must_use]
+    pub(crate) fn living(&self) -> Vec<Pid> {
+        children::of_this_process()
+            .into_iter()
+            .map(Pid::from_raw)
+            .collect()
+    }
+
+    /// Kills and reaps all that the trial started. Killing one may orphan others to us, so it goes on until this
+    /// process has no child.
+    ///
+    /// # Errors
+    ///
+    /// When some survive SIGKILL for five seconds (an uninterruptible wait in the kernel); they are named.
+    pub(crate) fn clear(mut self) -> Result<Vec<Reaped>, TreeError> {
+        let bound = Instant::now() + REAP_BOUND;
+        // The group first, and at once: one by one, those that fork could run ahead. Only while its leader has not been
+        // reaped is the group's number sure to be ours.
+        if !self.reaped.iter().any(|reaped| reaped.pid == self.leader) {
+            let _ = killpg(self.leader, Signal::SIGKILL);
+        }
+        loop {
+            self.reap();
+            let living = self.living();
+            if living.is_empty() {
+                return Ok(self.reaped);
+            }
+            if Instant::now() > bound {
+                let pids = living.into_iter().map(Pid::as_raw).collect();
+                return Err(TreeError::Survivors { pids });
+            }
+            for pid in living {
+                // Our own children, not reaped yet: the number cannot have passed to another process.
+                let _ = kill(pid, Signal::SIGKILL);
+            }
+            wait_a_little();
+        }
+    }
+}
+
+/// A killed process needs a moment to become a zombie, and there is nothing to poll for "any child".
+#[expect(
+    clippy::disallowed_methods,
+    reason = "bounded by REAP_BOUND; no descriptor tells of any child's death"
+)]
+pub(crate) fn wait_a_little() {
+    std::thread::sleep(Duration::from_micros(200));
+}
+
+fn end_of(status: WaitStatus) -> Option<End> {
+    match status {
+        WaitStatus::Exited(_, code) => Some(End::Code(code)),
+        WaitStatus::Signaled(_, signal, _) => Some(End::Signal(signal)),
+        WaitStatus::Stopped(..)
+        | WaitStatus::PtraceEvent(..)
+        | WaitStatus::PtraceSyscall(_)
+        | WaitStatus::Continued(_)
+        | WaitStatus::StillAlive => None,
+    }
+}

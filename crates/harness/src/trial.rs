@@ -1,0 +1,302 @@
+//! One scenario under one parent, run once: prepare, start, watch, clear away, judge.
+//!
+//! The parent is always another process; no strategy under study runs in this one. Everything the trial reads or writes is a
+//! nameless memory file of this process, passed as `/proc/PID/fd/N`, so whatever happens leaves no file behind; and the
+//! parent's own output goes to such files too, never to a pipe.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::fd::AsRawFd as _;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::stat::Mode;
+use pipeclog_chatty::Ledger;
+use pipeclog_scenario::outcome::{CaptureReport, Measured, Outcome, Verdict, Written};
+use pipeclog_scenario::pattern::{self, Tag};
+use pipeclog_scenario::scenario::{Descendants, Expect, Scenario};
+
+use tempfile::TempDir;
+
+use crate::judge::{self, Ended};
+use crate::pool::Request;
+use crate::tree::{End, Tree, TreeError};
+use crate::watch::{self, Watched};
+
+/// How long descendants that are awaited may take.
+const AWAIT_BOUND: Duration = Duration::from_secs(10);
+
+/// What trials need of their surroundings.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// The `pipeclog` binary: parent and, by its subcommand, child.
+    pub program: PathBuf,
+    /// The bound on each trial: the backstop for what nothing else ends.
+    pub deadline: Duration,
+}
+
+/// Why a trial says nothing about its strategy.
+#[derive(Debug, thiserror::Error)]
+enum TrialError {
+    #[error("failed to {what}: {source}")]
+    Io {
+        what: &'static str,
+        source: io::Error,
+    },
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    #[error(transparent)]
+    Watch(#[from] watch::WatchError),
+    #[error("failed to make the FIFO {name} in a temporary directory: {source}")]
+    Fifo { name: String, source: io::Error },
+    #[error("failed to write the script as JSON: {0}")]
+    Script(#[from] pipeclog_scenario::script::ScriptError),
+}
+
+/// Runs one trial. It takes the children of this process for those of the trial: run one at a time, in a process that
+/// has no others (see [`crate::pool`]).
+pub fn run(request: &Request, setup: &Setup) -> Outcome {
+    if let Some(Expect::NotApplicable { why }) = request.scenario.expectation(request.strategy) {
+        return verdict(Verdict::Skipped { why: why.clone() });
+    }
+    try_run(request, setup).unwrap_or_else(|error| {
+        verdict(Verdict::Broken {
+            why: error.to_string(),
+        })
+    })
+}
+
+fn verdict(verdict: Verdict) -> Outcome {
+    Outcome {
+        verdict,
+        measured: None,
+        written: Written::default(),
+        left_over: 0,
+    }
+}
+
+fn try_run(request: &Request, setup: &Setup) -> Result<Outcome, TrialError> {
+    let files = Files::new(&request.scenario)?;
+    let started = Instant::now();
+    let mut tree = Tree::start(&mut parent(request, setup, &files)?)?;
+    let watched = watch::until_end_or_hang(&tree, started, setup.deadline)?;
+    let wall = started.elapsed();
+    if let (Watched::Ended, Descendants::Awaited) = (&watched, request.scenario.descendants) {
+        watch::until_descendants_end(&mut tree, Instant::now() + AWAIT_BOUND);
+    }
+    // Only those that are dead already: what lives is about to be killed, and not by the strategy.
+    let by_themselves = tree.reap().to_vec();
+    let leader = tree.leader();
+    let left_over = tree
+        .living()
+        .into_iter()
+        .filter(|pid| *pid != leader)
+        .count();
+    let reaped = tree.clear()?;
+    let written = files.written();
+    let report = files.report();
+    let (verdict, measured) = match watched {
+        Watched::Hung(hang) => (Verdict::Hung(hang), None),
+        Watched::Ended => {
+            let leader_end = reaped
+                .iter()
+                .find(|reaped| reaped.pid == leader)
+                .map(|reaped| reaped.end);
+            let ended = Ended {
+                leader: leader_end.unwrap_or(End::Code(-1)),
+                descendants: by_themselves
+                    .iter()
+                    .filter(|reaped| reaped.pid != leader)
+                    .map(|reaped| reaped.end)
+                    .collect(),
+                report: report.as_ref(),
+                stdout: &files.stdout,
+                stderr: &files.stderr,
+            };
+            let verdict = judge::judge(&request.scenario, request.strategy, &ended);
+            (verdict, Some(measured(wall, report.as_ref())))
+        }
+    };
+    Ok(Outcome {
+        verdict,
+        measured,
+        written,
+        left_over: u32::try_from(left_over).unwrap_or(u32::MAX),
+    })
+}
+
+fn measured(wall: Duration, report: Option<&CaptureReport>) -> Measured {
+    Measured {
+        wall_us: u64::try_from(wall.as_micros()).unwrap_or(u64::MAX),
+        capture_us: report.map(|report| report.capture_us),
+        parent_cpu_us: report.map(|report| report.parent_cpu_us),
+        child_cpu_us: report.map(|report| report.child_cpu_us),
+        parent_peak_kib: report.map(|report| report.parent_peak_kib),
+    }
+}
+
+/// The nameless files of one trial.
+struct Files {
+    script: File,
+    ledger: File,
+    stdin: Option<File>,
+    report: File,
+    stdout: File,
+    stderr: File,
+    /// The parent's working directory, where the scenario has FIFOs: they alone cannot do without a name.
+    directory: Option<TempDir>,
+}
+
+impl Files {
+    fn new(scenario: &Scenario) -> Result<Self, TrialError> {
+        let mut script = memory_file()?;
+        let wrote = |source| TrialError::Io {
+            what: "fill a memory file",
+            source,
+        };
+        script
+            .write_all(scenario.script.to_json()?.as_bytes())
+            .map_err(wrote)?;
+        let stdin = match scenario.stdin {
+            None => None,
+            Some(size) => {
+                let mut file = memory_file()?;
+                write_pattern(&mut file, size.0).map_err(wrote)?;
+                Some(file)
+            }
+        };
+        Ok(Self {
+            script,
+            stdin,
+            ledger: memory_file()?,
+            report: memory_file()?,
+            stdout: memory_file()?,
+            stderr: memory_file()?,
+            directory: fifos(&scenario.fifos)?,
+        })
+    }
+
+    /// Zero where the child died before it had a ledger.
+    fn written(&self) -> Written {
+        let ledger = Ledger::read(&path_of(&self.ledger));
+        ledger.map_or_else(
+            |_| Written::default(),
+            |ledger| Written {
+                stdout: ledger.stdout,
+                stderr: ledger.stderr,
+            },
+        )
+    }
+
+    /// Nothing where the parent did not come to writing one.
+    fn report(&self) -> Option<CaptureReport> {
+        serde_json::from_slice(&std::fs::read(path_of(&self.report)).ok()?).ok()
+    }
+}
+
+fn fifos(names: &[String]) -> Result<Option<TempDir>, TrialError> {
+    if names.is_empty() {
+        return Ok(None);
+    }
+    let made = tempfile::Builder::new().prefix("pipeclog-").tempdir();
+    let directory = made.map_err(|source| TrialError::Io {
+        what: "make a temporary directory",
+        source,
+    })?;
+    for name in names {
+        nix::unistd::mkfifo(&directory.path().join(name), Mode::S_IRUSR | Mode::S_IWUSR).map_err(
+            |errno| TrialError::Fifo {
+                name: name.clone(),
+                source: errno.into(),
+            },
+        )?;
+    }
+    Ok(Some(directory))
+}
+
+fn memory_file() -> Result<File, TrialError> {
+    memfd_create("pipeclog-trial", MFdFlags::MFD_CLOEXEC)
+        .map(File::from)
+        .map_err(|source| TrialError::Io {
+            what: "make a memory file (memfd_create)",
+            source: source.into(),
+        })
+}
+
+/// The name under which other processes of this user can open a file that has none.
+fn path_of(file: &File) -> PathBuf {
+    PathBuf::from(format!(
+        "/proc/{}/fd/{}",
+        std::process::id(),
+        file.as_raw_fd()
+    ))
+}
+
+fn write_pattern(file: &mut File, len: u64) -> io::Result<()> {
+    let mut block = vec![0; 64 << 10];
+    let mut offset = 0;
+    while offset < len {
+        let part = usize::try_from(len - offset)
+            .unwrap_or(usize::MAX)
+            .min(block.len());
+        let (part, _) = block.split_at_mut(part);
+        pattern::render(Tag::STDIN, offset, part);
+        file.write_all(part)?;
+        offset += part.len() as u64;
+    }
+    Ok(())
+}
+
+/// `pipeclog capture … -- pipeclog chatty --script … --ledger …`.
+fn parent(request: &Request, setup: &Setup, files: &Files) -> Result<Command, TrialError> {
+    let mut command = Command::new(&setup.program);
+    command
+        .arg("capture")
+        .arg("--strategy")
+        .arg(request.strategy.name());
+    command.args(options(&request.scenario));
+    command.arg("--report").arg(path_of(&files.report));
+    if let Some(stdin) = &files.stdin {
+        command.arg("--stdin-file").arg(path_of(stdin));
+    }
+    command.arg("--").arg(&setup.program).arg("chatty");
+    command
+        .arg("--script")
+        .arg(path_of(&files.script))
+        .arg("--ledger")
+        .arg(path_of(&files.ledger));
+    if let Some(directory) = &files.directory {
+        command.current_dir(directory.path());
+    }
+    let clone = |file: &File| {
+        file.try_clone().map_err(|source| TrialError::Io {
+            what: "duplicate a descriptor",
+            source,
+        })
+    };
+    command
+        .stdin(std::process::Stdio::null())
+        .stdout(clone(&files.stdout)?)
+        .stderr(clone(&files.stderr)?);
+    Ok(command)
+}
+
+fn options(scenario: &Scenario) -> Vec<OsString> {
+    let parent = &scenario.parent;
+    let mut options = Vec::new();
+    let mut add = |option: &str, value: Option<String>| {
+        if let Some(value) = value {
+            options.push(OsString::from(format!("{option}={value}")));
+        }
+    };
+    add("--end", parent.end.clone());
+    add("--deadline", parent.deadline_ms.map(|ms| format!("{ms}ms")));
+    add("--limit", parent.limit.map(|size| size.to_string()));
+    add("--limit-policy", parent.limit_policy.clone());
+    add("--kill", parent.kill.clone());
+    add("--background", parent.background.clone());
+    options
+}

@@ -1,0 +1,76 @@
+//! The command line, as data for clap; what each command does stands in `command/`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::command::capture::CaptureArgs;
+
+/// Finds out why a program hangs on a pipe, proves it, and helps to get out of it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "pipeclog",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
+pub(crate) struct Cli {
+    /// When to colour what is printed; NO_COLOR and CLICOLOR are honoured.
+    #[arg(long, global = true, value_enum, default_value_t = Colour::Auto, value_name = "WHEN")]
+    pub(crate) color: Colour,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// When to colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Colour {
+    /// On a terminal.
+    Auto,
+    /// Into a pipe and a file too.
+    Always,
+    /// Never.
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run every scenario under every strategy, and show which hang and at which byte
+    Prove(Prove),
+    /// Run a command under a capture strategy, and hand on what it wrote
+    Capture(CaptureArgs),
+    /// Be the chatty child: write what the flags or a script say (see `pipeclog chatty --help`)
+    #[command(disable_help_flag = true)]
+    Chatty {
+        /// Passed on.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Run trials for another process, which asks for them on stdin
+    #[command(hide = true, name = pipeclog_harness::pool::WORKER_COMMAND)]
+    Worker,
+}
+
+/// Which trials, and how.
+#[derive(Debug, Args)]
+pub(crate) struct Prove {
+    /// Run only trials whose name (`scenario/strategy`) contains all of these.
+    #[arg(value_name = "FILTER")]
+    pub(crate) filters: Vec<String>,
+    /// Print the names of the trials instead of running them.
+    #[arg(long)]
+    pub(crate) list: bool,
+    /// Run the slow tier too: scenarios of more than 140,000 system calls (64 MiB byte by byte takes half a minute a trial).
+    #[arg(long)]
+    pub(crate) slow: bool,
+    /// How many trials to run at a time [default: one for each processor].
+    #[arg(long, short, value_name = "N")]
+    pub(crate) jobs: Option<std::num::NonZeroUsize>,
+    /// The bound on each trial, for what nothing else ends [default: 20s].
+    #[arg(long, value_name = "DURATION", value_parser = crate::units::duration)]
+    pub(crate) deadline: Option<std::time::Duration>,
+    /// Write every outcome, with its evidence, to this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}

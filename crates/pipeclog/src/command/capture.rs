@@ -1,0 +1,250 @@
+//! `pipeclog capture`: the parent of a trial, and useful by itself.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use clap::Args;
+use nix::sys::resource::{Usage, UsageWho, getrusage};
+use pipeclog_capture::{
+    Background, Bound, Capture, Captured, Command, End, Error, ErrorKind, Input, Kill, KillTarget,
+    Limit, LimitPolicy, Output, Stopped, Strategy,
+};
+use pipeclog_scenario::outcome::{CaptureReport, StreamReport};
+use pipeclog_scenario::script::Size;
+
+use crate::units::{duration, size_as_usize};
+
+/// A command, and how to capture what it writes.
+#[derive(Debug, Args)]
+pub(crate) struct CaptureArgs {
+    /// How to capture; hazards among them, which hang with some commands.
+    #[arg(long, short, value_name = "NAME", value_parser = strategy)]
+    strategy: Strategy,
+    /// What ends the capture after the command's exit: `eof` (every writer has closed), `drain` (what is in the pipe has
+    /// been read), or `grace=DURATION`.
+    #[arg(long, value_name = "WHEN", default_value = "eof", value_parser = end)]
+    end: End,
+    /// End the command after this long, and exit with 124 (500ms, 10s, 2m).
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    deadline: Option<Duration>,
+    /// Keep at most this many bytes of each stream (64k, 1M).
+    #[arg(long, value_name = "SIZE")]
+    limit: Option<Size>,
+    /// What happens to output beyond the limit: head, tail, spill, kill or error.
+    #[arg(
+        long,
+        value_name = "POLICY",
+        default_value = "head",
+        requires = "limit"
+    )]
+    limit_policy: LimitPolicy,
+    /// Who is killed when the capture must end: leader, group or tree.
+    #[arg(long, value_name = "WHO", default_value = "leader")]
+    kill: KillTarget,
+    /// How long those who are killed have between SIGTERM and SIGKILL; without it there is SIGKILL at once.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    kill_after: Option<Duration>,
+    /// What becomes of streams that background descendants still hold.
+    #[arg(long, value_name = "WHAT", default_value = "keep-draining")]
+    background: Background,
+    /// Give the command this file's bytes as stdin, through the strategy; without it, stdin is ours (`-` reads it whole).
+    #[arg(long, value_name = "FILE")]
+    stdin_file: Option<PathBuf>,
+    /// Write what came of the capture, and what it cost, to this file as JSON.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// The command and its arguments.
+    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+/// The exit codes of timeout(1), which wrappers of commands share.
+const TIMED_OUT: u8 = 124;
+const FAILED: u8 = 125;
+const NOT_EXECUTABLE: u8 = 126;
+const NOT_FOUND: u8 = 127;
+
+/// Runs the command, hands on what was captured, and exits with the command's code, or 128 and the signal that killed it.
+pub(crate) fn run(args: CaptureArgs) -> anyhow::Result<ExitCode> {
+    let [program, arguments @ ..] = args.command.as_slice() else {
+        anyhow::bail!("no command was given");
+    };
+    let command = Command::new(program).args(arguments);
+    let mut capture = Capture::new(
+        args.strategy,
+        args.end,
+        args.deadline.map_or(Bound::Unbounded, Bound::Timeout),
+    )
+    .stdin(input(args.stdin_file.as_deref())?)
+    .kill(Kill {
+        target: args.kill,
+        term_grace: args.kill_after.unwrap_or(Duration::ZERO),
+    })
+    .background(args.background);
+    if let Some(size) = args.limit {
+        capture = capture.limit(Limit {
+            bytes: size_as_usize(size)?,
+            policy: args.limit_policy,
+        });
+    }
+    let started = Instant::now();
+    let result = capture.run(&command);
+    let took = started.elapsed();
+    match result {
+        Ok(captured) => {
+            write_report(args.report.as_deref(), &captured, took)?;
+            hand_on(&captured)?;
+            Ok(ExitCode::from(code_of(&captured)))
+        }
+        Err(error) => {
+            if let Some(partial) = error.partial() {
+                write_report(args.report.as_deref(), partial, took)?;
+                hand_on(partial)?;
+            }
+            crate::complain(&with_causes(&error));
+            Ok(ExitCode::from(code_of_error(&error)))
+        }
+    }
+}
+
+fn code_of(captured: &Captured) -> u8 {
+    match captured.stopped {
+        Some(Stopped::Deadline) => TIMED_OUT,
+        Some(Stopped::Limit | Stopped::Caller | Stopped::Failure) => FAILED,
+        None => captured
+            .status
+            .shell_code()
+            .and_then(|code| u8::try_from(code).ok())
+            .unwrap_or(FAILED),
+    }
+}
+
+fn code_of_error(error: &Error) -> u8 {
+    match error.kind() {
+        ErrorKind::NotFound => NOT_FOUND,
+        ErrorKind::NotExecutable => NOT_EXECUTABLE,
+        ErrorKind::Unsupported => crate::USAGE,
+        // BadDirectory and those that a later version adds: our own failure, as timeout(1) has it.
+        _ => FAILED,
+    }
+}
+
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+/// A reader that has enough (`| head`) is no error of ours.
+fn hand_on(captured: &Captured) -> anyhow::Result<()> {
+    write_all(io::stdout().lock(), &captured.stdout, "stdout")?;
+    write_all(io::stderr().lock(), &captured.stderr, "stderr")
+}
+
+fn write_all(mut to: impl Write, output: &Output, name: &str) -> anyhow::Result<()> {
+    let mut write = || {
+        to.write_all(&output.bytes)?;
+        if let Some(spilled) = &output.spilled {
+            copy_spilled(spilled, &mut to)?;
+        }
+        to.flush()
+    };
+    match write() {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.with_context(|| format!("failed to write what was captured to {name}")),
+    }
+}
+
+fn copy_spilled(spilled: &pipeclog_capture::Spilled, to: &mut impl Write) -> io::Result<()> {
+    use std::os::unix::fs::FileExt as _;
+    let mut block = vec![0; 64 << 10];
+    let (mut at, end) = (spilled.start, spilled.start + spilled.len);
+    while at < end {
+        let want = usize::try_from(end - at)
+            .unwrap_or(usize::MAX)
+            .min(block.len());
+        let (part, _) = block.split_at_mut(want);
+        spilled.file.read_exact_at(part, at)?;
+        to.write_all(part)?;
+        at += part.len() as u64;
+    }
+    Ok(())
+}
+
+fn input(file: Option<&Path>) -> anyhow::Result<Input> {
+    match file {
+        None => Ok(Input::Inherit),
+        Some(path) if path == Path::new("-") => {
+            let mut bytes = Vec::new();
+            io::Read::read_to_end(&mut io::stdin().lock(), &mut bytes)
+                .context("failed to read stdin")?;
+            Ok(Input::from(bytes))
+        }
+        Some(path) => std::fs::read(path)
+            .map(Input::from)
+            .with_context(|| format!("failed to read the command's stdin from {}", path.display())),
+    }
+}
+
+fn write_report(path: Option<&Path>, captured: &Captured, took: Duration) -> anyhow::Result<()> {
+    let Some(path) = path else { return Ok(()) };
+    let cost =
+        |who| getrusage(who).with_context(|| "failed to ask for the resources used (getrusage)");
+    let (own, children) = (
+        cost(UsageWho::RUSAGE_SELF)?,
+        cost(UsageWho::RUSAGE_CHILDREN)?,
+    );
+    let report = CaptureReport {
+        stopped: captured
+            .stopped
+            .map(|stopped| format!("{stopped:?}").to_lowercase()),
+        stdout: stream_report(&captured.stdout),
+        stderr: stream_report(&captured.stderr),
+        capture_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+        parent_cpu_us: cpu_us(&own),
+        child_cpu_us: cpu_us(&children),
+        parent_peak_kib: own.max_rss().cast_unsigned(),
+    };
+    let write = || serde_json::to_writer(File::create(path)?, &report).map_err(io::Error::from);
+    write().with_context(|| {
+        format!(
+            "failed to write the report of the capture to {}",
+            path.display()
+        )
+    })
+}
+
+fn stream_report(output: &Output) -> StreamReport {
+    StreamReport {
+        end: output.end.to_string(),
+        seen: output.seen,
+        kept: output.kept,
+    }
+}
+
+fn cpu_us(usage: &Usage) -> u64 {
+    [usage.user_time(), usage.system_time()]
+        .into_iter()
+        .map(|time| time.tv_sec().cast_unsigned() * 1_000_000 + time.tv_usec().cast_unsigned())
+        .sum()
+}
+
+fn strategy(name: &str) -> Result<Strategy, String> {
+    name.parse()
+        .map_err(|error: pipeclog_capture::UnknownName| error.to_string())
+}
+
+fn end(text: &str) -> Result<End, String> {
+    match text {
+        "eof" => Ok(End::EndOfFile),
+        "drain" => Ok(End::Drain),
+        _ => match text.strip_prefix("grace=") {
+            Some(period) => duration(period).map(End::Grace),
+            None => Err("write eof, drain or grace=DURATION".to_owned()),
+        },
+    }
+}

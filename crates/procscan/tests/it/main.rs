@@ -1,0 +1,10 @@
+//! Real processes in real waits, and what the scan says of them.
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
+#![expect(clippy::print_stdout, reason = "what is skipped is said aloud")]
+
+mod channels;
+mod records;
+mod shape;
+mod tables;
+mod trace;
+mod waits;
