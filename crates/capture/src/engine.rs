@@ -61,14 +61,20 @@ pub(crate) fn poll_until(fds: &mut [PollFd<'_>], until: Option<Instant>) -> Resu
     }
 }
 
-/// Whether every writer has gone (poll(2): POLLHUP). Does not wait.
+/// Whether every writer of a stream has gone (poll(2): POLLHUP). Does not wait.
 pub(crate) fn is_hung_up(fd: &OwnedFd) -> bool {
-    let mut polled = [PollFd::new(fd, PollFlags::empty())];
+    has_now(fd, PollFlags::HUP)
+}
+
+/// Whether there is something to read; of a pidfd, whether its process has exited. Does not wait.
+pub(crate) fn is_readable(fd: &OwnedFd) -> bool {
+    has_now(fd, PollFlags::IN)
+}
+
+fn has_now(fd: &OwnedFd, flags: PollFlags) -> bool {
+    let mut polled = [PollFd::new(fd, flags)];
     let looked = poll_until(&mut polled, Some(Instant::now()));
-    looked.is_ok()
-        && polled
-            .iter()
-            .any(|it| it.revents().contains(PollFlags::HUP))
+    looked.is_ok() && polled.iter().any(|it| it.revents().contains(flags))
 }
 
 /// The time left. Too long for the kernel is for ever.

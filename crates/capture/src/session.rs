@@ -2,8 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
-
 use crate::engine::Engine;
 use crate::flow::Flow;
 use crate::{
@@ -74,6 +72,12 @@ impl Session {
             let now = Instant::now();
             self.settle(now)?;
             if self.flow.leader.has_exited() && self.flow.streams_ended() {
+                // The last bytes may have passed a limit, and that must not depend on who was
+                // faster.
+                if self.has_passed_unnoticed() {
+                    self.begin_kill(Stopped::Limit, now);
+                    continue;
+                }
                 return Ok(Progress::Finished);
             }
             if deadline.is_some_and(|deadline| deadline <= now) {
@@ -108,13 +112,14 @@ impl Session {
         if self.flow.leader.has_exited() && self.exit_seen.is_none() {
             self.exit_seen = Some(now);
         }
-        if matches!(self.phase, Phase::Running) && self.flow.fatal_limit().is_some() {
+        if self.has_passed_unnoticed() {
             self.begin_kill(Stopped::Limit, now);
         }
         match self.phase {
             Phase::Running => self.settle_running(now),
             Phase::Terminating { why, kill_at } => {
-                let over = self.exit_seen.is_some() && !self.flow.is_reading();
+                let nobody_else = self.kill.target == KillTarget::Leader;
+                let over = self.exit_seen.is_some() && (nobody_else || !self.flow.is_reading());
                 if kill_at <= now || over {
                     self.send_kill(why, now);
                     return self.settle(now);
@@ -131,6 +136,10 @@ impl Session {
                 Ok(())
             }
         }
+    }
+
+    fn has_passed_unnoticed(&self) -> bool {
+        matches!(self.phase, Phase::Running) && self.flow.fatal_limit().is_some()
     }
 
     fn settle_running(&mut self, now: Instant) -> Result<(), Error> {
@@ -174,15 +183,13 @@ impl Session {
         if self.kill.term_grace.is_zero() || leader_is_all {
             return self.send_kill(why, now);
         }
-        self.flow.leader.signal(Signal::TERM);
-        // A stopped process acts on SIGTERM only when it is continued.
-        self.flow.leader.signal(Signal::CONT);
+        self.flow.leader.terminate();
         let kill_at = now.checked_add(self.kill.term_grace).unwrap_or(now);
         self.phase = Phase::Terminating { why, kill_at };
     }
 
     fn send_kill(&mut self, why: Stopped, now: Instant) {
-        self.flow.leader.signal(Signal::KILL);
+        self.flow.leader.kill();
         self.phase = Phase::Killed {
             why,
             give_up_at: now + DEATH_BOUND,
@@ -261,6 +268,44 @@ impl Session {
                 Err(Error::limit(name, limit.bytes).with_partial(captured))
             }
             _ => Ok(captured),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use nix::sys::signal::Signal;
+
+    use super::*;
+    use crate::{Bound, Capture, Command, Strategy, Streams, sys};
+
+    /// While the child answers 2 MiB of stdin, it sends a thousand signals to this process, which a
+    /// handler catches without restarting what they interrupt.
+    #[test]
+    fn a_storm_of_signals_costs_no_byte_and_no_deadline() {
+        sys::count_without_restart(Signal::SIGUSR1);
+        let input = vec![b'i'; 2 << 20];
+        let storm = "i=0; while [ $i -lt 1000 ]; do kill -USR1 $PPID; i=$((i + 1)); done";
+        let script = format!("({storm}) 2>&- >&- <&- & cat; wait");
+        let bound = Bound::Timeout(Duration::from_secs(60));
+        let safe = Strategy::ALL
+            .into_iter()
+            .filter(|it| !it.is_hazard() && it.is_built());
+        for strategy in safe.filter(|it| it.streams() != Streams::None) {
+            let capture = Capture::new(strategy, End::EndOfFile, bound).stdin(input.clone());
+            let captured = capture
+                .run(&Command::new("sh").args(["-c", &script]))
+                .expect("it runs");
+            assert!(captured.stdout.bytes == input, "{strategy}: {captured:?}");
+            assert_eq!(captured.stopped, None, "{strategy}");
+        }
+        // They merge while they are pending, but the last of them must arrive.
+        let bound = Instant::now() + Duration::from_secs(30);
+        while sys::COUNTED.load(Ordering::Relaxed) == 0 {
+            assert!(Instant::now() < bound, "no signal came");
+            std::thread::yield_now();
         }
     }
 }

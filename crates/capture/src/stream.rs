@@ -126,10 +126,7 @@ impl Stream {
             Ok(0) => Pumped::Ended,
             Ok(_) => Pumped::Bytes,
             Err(Errno::AGAIN) => Pumped::Empty,
-            // The last slave was closed, and the hangup tells it from a failure.
-            Err(Errno::IO) if matches!(&self.source, Source::Terminal(fd) if engine::is_hung_up(fd)) => {
-                Pumped::Ended
-            }
+            Err(Errno::IO) if self.is_closed_terminal() => Pumped::Ended,
             // A socket's peer that left with our bytes unread.
             Err(Errno::CONNRESET) => Pumped::Ended,
             Err(errno) => {
@@ -143,6 +140,15 @@ impl Stream {
             self.end = Some(StreamEnd::EndOfFile);
         }
         Ok(pumped)
+    }
+
+    /// Whether the last slave of a pty was closed: the master then reads EIO, and the hangup tells
+    /// it from a failure.
+    fn is_closed_terminal(&self) -> bool {
+        match &self.source {
+            Source::Terminal(fd) => engine::is_hung_up(fd),
+            Source::Pipe(_) | Source::File(_) | Source::Nothing(_) => false,
+        }
     }
 
     /// Reads what the stream holds now, and then says that it has ended by `end`, unless that met
@@ -192,6 +198,7 @@ impl Stream {
 
     /// Hands out what was kept, and our end if a descendant still holds the stream.
     pub(crate) fn finish(self) -> Result<(Output, Option<OwnedFd>), Error> {
+        let passed = self.fatal_limit().map(|_| StreamEnd::LimitReached);
         let Stream {
             source,
             mut keep,
@@ -201,7 +208,7 @@ impl Stream {
             ..
         } = self;
         let at_end_of_file = end == Some(StreamEnd::EndOfFile);
-        let end = stopped.or(end).unwrap_or(StreamEnd::Stopped);
+        let end = passed.or(stopped).or(end).unwrap_or(StreamEnd::Stopped);
         match source {
             Source::File(file) => Ok((file_output(file, limit, end)?, None)),
             Source::Nothing(_) => Ok((Output::without_bytes(end), None)),
@@ -251,7 +258,8 @@ fn read_back(file: &File, limit: Option<Limit>) -> Result<(Vec<u8>, u64), Error>
     keep::reserve(&mut bytes, wanted)?;
     while bytes.len() < wanted {
         let at = from + bytes.len() as u64;
-        // Into memory that nobody has zeroed. It may be more than was asked for, and then so may this read.
+        // Into memory that nobody has zeroed. It may be more than was asked for, and then so may
+        // this read.
         match rustix::io::pread(file, spare_capacity(&mut bytes), at) {
             Ok(0) => break,
             Ok(_) | Err(Errno::INTR) => {}

@@ -106,3 +106,24 @@ pub(crate) fn restore_default(signal: nix::sys::signal::Signal) {
     // disposition.
     unsafe { set(signal, SigHandler::SigDfl) }.expect("any signal but KILL and STOP");
 }
+
+/// Counts a signal, and does not restart what it interrupted: what a test needs of a caller's
+/// handler.
+#[cfg(test)]
+pub(crate) fn count_without_restart(signal: nix::sys::signal::Signal) {
+    use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, sigaction};
+    extern "C" fn count(_: libc::c_int) {
+        COUNTED.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    }
+    let action = SigAction::new(
+        SigHandler::Handler(count),
+        SaFlags::empty(),
+        SigSet::empty(),
+    );
+    // SAFETY: the handler adds to an atomic and does nothing else, which is async-signal-safe.
+    unsafe { sigaction(signal, &action) }.expect("any signal but KILL and STOP");
+}
+
+/// How many signals [`count_without_restart`] has counted.
+#[cfg(test)]
+pub(crate) static COUNTED: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);

@@ -179,6 +179,10 @@ fn window(scenario: &Scenario, stream: Option<&StreamReport>) -> Window {
     let (Some(limit), Some(stream)) = (scenario.parent.limit, stream) else {
         return Window::WHOLE;
     };
+    // A strategy that hands the streams through keeps nothing, so it limits nothing.
+    if stream.end == "not captured" {
+        return Window::WHOLE;
+    }
     match scenario.parent.limit_policy.as_deref() {
         Some("tail") => Window {
             start: stream.seen - stream.kept.min(stream.seen),

@@ -60,7 +60,7 @@ pub(crate) fn until_end_or_hang(
     let mut quiet: Option<Quiet> = None;
     loop {
         let look = scanner.scan(&Selection::Tree(vec![observer]))?;
-        quiet = Quiet::after(quiet, look, cast);
+        quiet = Quiet::after(quiet, look, cast, deadline);
         let hung = match &quiet {
             Some(quiet) if quiet.is_long_enough() => quiet.ended_by,
             _ if started.elapsed() >= deadline => Some(EndedBy::Deadline),
@@ -90,10 +90,10 @@ struct Quiet {
 }
 
 impl Quiet {
-    fn after(before: Option<Self>, look: Snapshot, cast: Cast) -> Option<Self> {
+    fn after(before: Option<Self>, look: Snapshot, cast: Cast, bound: Duration) -> Option<Self> {
         let judged = before
             .as_ref()
-            .and_then(|before| quiet::judge(&before.last, &look, cast));
+            .and_then(|before| quiet::judge(&before.last, &look, cast, bound));
         let since = match (&before, judged) {
             (Some(before), Some(_)) => before.since,
             _ => Instant::now(),
