@@ -95,7 +95,8 @@ fn try_run(request: &Request, setup: &Setup) -> Result<Outcome, TrialError> {
         }
     };
     // Only those that are dead already: what lives is about to be killed, and not by the strategy.
-    let by_themselves = tree.reap().to_vec();
+    tree.reap();
+    let by_themselves = tree.reaped().to_vec();
     let leader = tree.leader();
     let left_over = tree
         .living()

@@ -10,7 +10,7 @@ use pipeclog_waitgraph::snapshot::{Pid, Snapshot};
 use crate::evidence;
 use crate::quiet::{self, Cast};
 use crate::stop::{Stop, Woken};
-use crate::tree::Tree;
+use crate::tree::{Left, Tree};
 
 /// Most trials end before this, unwatched.
 const FIRST_LOOK: Duration = Duration::from_millis(20);
@@ -134,12 +134,14 @@ pub(crate) fn until_descendants_end(
     bound: Instant,
 ) -> Result<(), WatchError> {
     while Instant::now() < bound {
-        tree.reap();
+        if tree.reap() == Left::Nothing {
+            break;
+        }
         let woken = stop
             .or_readable(None, DESCENDANTS_TICK)
             .map_err(WatchError::Poll)?;
-        if tree.living().is_empty() || woken == Woken::Stop {
-            break;
+        if woken == Woken::Stop {
+            return Err(WatchError::Stopped);
         }
     }
     Ok(())
