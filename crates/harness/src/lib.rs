@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod cell;
 mod evidence;
 pub mod fixtures;
 mod judge;
