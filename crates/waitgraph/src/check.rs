@@ -187,7 +187,8 @@ impl Checker<'_> {
     }
 
     /// Processes whose tables are not known must be assumed to hold nothing, if they are of a member's family: one of
-    /// the same session, a descendant, an ancestor, or an orphan that started no earlier than the first member.
+    /// the same session, a descendant, a parent other than init, or an orphan that started no earlier than the first
+    /// member.
     fn family(&self) -> Result<(), &'static str> {
         let members: Vec<&Process> = self
             .certificate
@@ -207,9 +208,9 @@ impl Checker<'_> {
         };
         for process in self.second.processes.iter().filter(unread) {
             let related = members.iter().any(|m| m.session == process.session)
-                || members
-                    .iter()
-                    .any(|m| self.descends(m, process.pid) || self.descends(process, m.pid))
+                || members.iter().any(|m| {
+                    (m.ppid == process.pid && m.ppid.0 > 1) || self.descends(process, m.pid)
+                })
                 || (process.ppid.0 <= 1 && started.is_some_and(|s| process.start_ticks >= s));
             if related && !self.assumes(&Assumption::HoldsNothing { pid: process.pid }) {
                 return Err(

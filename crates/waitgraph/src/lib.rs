@@ -12,6 +12,7 @@ pub mod descriptor;
 pub mod diagnose;
 pub mod fixes;
 pub mod gap;
+mod graph;
 mod headline;
 mod inert;
 mod leak;

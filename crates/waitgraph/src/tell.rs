@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use crate::analysis::{Analysis, Tier};
+use crate::analysis::Analysis;
 use crate::awaited::BreakKind;
 use crate::channel::{Channel, End};
 use crate::class::Class;
-use crate::classify::{Classified, classify};
+use crate::classify::Classified;
 use crate::diagnose::{Story, Verdict};
 use crate::fixes::{self, Language};
 use crate::headline;
@@ -49,8 +49,8 @@ pub(crate) fn report(
         Story::Deadlock {
             cycle,
             members,
-            tier,
             kind,
+            found,
             proof,
         } => {
             let confidence = if proof.is_strict() {
@@ -58,7 +58,7 @@ pub(crate) fn report(
             } else {
                 Confidence::Probable
             };
-            deadlock(analysis, cycle, members, *tier, *kind, confidence)
+            deadlock(analysis, cycle, members, found, *kind, confidence)
         }
         Story::Leak(leak) => leaked(analysis, leak),
         Story::Stall(stall) => stalled(analysis, stall),
@@ -182,11 +182,10 @@ fn deadlock(
     analysis: &Analysis<'_>,
     cycle: &[TaskId],
     members: &BTreeSet<TaskId>,
-    tier: Tier,
+    found: &Classified,
     kind: Kind,
     confidence: Confidence,
 ) -> Part {
-    let found = classify(analysis, members, cycle, tier);
     Part {
         class: found.class,
         headline: headline::deadlock(analysis, cycle, confidence),
@@ -196,7 +195,7 @@ fn deadlock(
             .filter(|t| !cycle.contains(t))
             .copied()
             .collect(),
-        culprit: culprit(analysis, &found),
+        culprit: culprit(analysis, found),
         confidence: Some(confidence),
         kind: Some(kind),
     }
@@ -483,8 +482,13 @@ fn closed_world(analysis: &Analysis<'_>, target: Pid, verdict: &Verdict) -> Vec<
         .filter(|p| !related.contains(&p.pid) && p.pid != target)
         .count();
     if strangers > 0 {
+        let noun = if strangers == 1 {
+            "process"
+        } else {
+            "processes"
+        };
         sentences.push(format!(
-            "{strangers} processes not readable, none of them of this family, hold no end"
+            "{strangers} {noun} not readable, none of this family, hold no end"
         ));
     }
     sentences

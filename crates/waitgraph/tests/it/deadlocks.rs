@@ -717,3 +717,28 @@ fn a_vfork_parent_waits_for_its_child() {
         (VerdictName::Deadlocked, Confidence::Proven)
     );
 }
+
+#[test]
+fn a_stream_filled_by_the_child_of_a_shell_is_one_of_the_shells() {
+    let mut s = Scene::new();
+    s.process(10, 1, "python3", read(3))
+        .fd(3, reads(20))
+        .fd(4, reads(21));
+    s.process(11, 10, "sh", wait_any())
+        .fd(1, writes(20))
+        .fd(2, writes(21));
+    s.process(12, 11, "seq", write(1))
+        .fd(1, writes(21))
+        .fd(2, writes(21));
+    proven(&s, 10, Class::SequentialRead, Kind::Artificial, 10);
+}
+
+#[test]
+fn a_thousand_threads_on_locks_are_no_trouble() {
+    let mut s = wait_then_read();
+    for tid in 2000..3000 {
+        s.edit(812).thread(tid, "worker", futex());
+    }
+    let report = proven(&s, 812, Class::WaitThenRead, Kind::Artificial, 812);
+    assert_eq!(report.members.len(), 1002);
+}

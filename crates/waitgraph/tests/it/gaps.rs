@@ -71,7 +71,7 @@ fn an_unreadable_stranger_is_counted_in_the_closed_world() {
         report
             .closed_world
             .iter()
-            .any(|c| c.starts_with("1 processes not readable")),
+            .any(|c| c.starts_with("1 process not readable")),
         "{:?}",
         report.closed_world
     );
