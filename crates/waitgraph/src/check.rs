@@ -14,6 +14,7 @@ use crate::wait::{SignalSet, Syscall, Wait};
 use crate::world::TaskId;
 
 mod needed;
+mod object;
 
 use needed::{Needed, exited};
 

@@ -276,7 +276,7 @@ pub(crate) fn assumption(world: &World<'_>, assumption: &Assumption) -> String {
         }
         Assumption::ClosedFifo { path, .. } => format!("nobody else opens the FIFO {}", path.terminal(80)),
         Assumption::FirstLocker { file } => {
-            format!("whoever took the lock on inode {} first still holds it", file.ino)
+            format!("whoever took the lock on inode {} first still holds it, or passed it on to those named", file.ino)
         }
         Assumption::RingDescriptors { task } => {
             format!("what the io_uring of {} waits for is among its descriptors", name_of(world, task.pid))
