@@ -14,6 +14,7 @@ use crate::wait::{SignalSet, Syscall, Wait};
 use crate::world::TaskId;
 
 mod needed;
+mod object;
 
 use needed::{Needed, exited};
 
@@ -62,11 +63,12 @@ pub fn check(
     if certificate.members.is_empty() {
         return refuse("it has no members");
     }
-    let forks_agree =
-        second.scan.forks_before.is_some() && second.scan.forks_before == second.scan.forks_after;
+    let nobody_forked = first.scan.listing != Listing::Partial
+        && first.scan.forks_before.is_some()
+        && first.scan.forks_before == second.scan.forks_after;
     let complete = match second.scan.listing {
         Listing::Closed => true,
-        Listing::Open => forks_agree,
+        Listing::Open => nobody_forked,
         Listing::Partial => false,
     };
     if !complete && !certificate.assumptions.contains(&Assumption::NobodyMissed) {
@@ -186,7 +188,8 @@ impl Checker<'_> {
     }
 
     /// Processes whose tables are not known must be assumed to hold nothing, if they are of a member's family: one of
-    /// the same session, a descendant, an ancestor, or an orphan that started no earlier than the first member.
+    /// the same session, a descendant, a parent other than init, or an orphan that started no earlier than the first
+    /// member.
     fn family(&self) -> Result<(), &'static str> {
         let members: Vec<&Process> = self
             .certificate
@@ -206,9 +209,9 @@ impl Checker<'_> {
         };
         for process in self.second.processes.iter().filter(unread) {
             let related = members.iter().any(|m| m.session == process.session)
-                || members
-                    .iter()
-                    .any(|m| self.descends(m, process.pid) || self.descends(process, m.pid))
+                || members.iter().any(|m| {
+                    (m.ppid == process.pid && m.ppid.0 > 1) || self.descends(process, m.pid)
+                })
                 || (process.ppid.0 <= 1 && started.is_some_and(|s| process.start_ticks >= s));
             if related && !self.assumes(&Assumption::HoldsNothing { pid: process.pid }) {
                 return Err(

@@ -46,7 +46,7 @@ pub(crate) fn name_of_task(world: &World<'_>, task: TaskId) -> String {
         Some((_, t)) if task.tid.0 != task.pid.0 => {
             format!(
                 "thread {} ({}) of {process}",
-                t.comm.terminal(NAME_CHARS),
+                thread_name(&t.comm),
                 task.tid
             )
         }
@@ -63,6 +63,11 @@ pub(crate) fn names_of(world: &World<'_>, pids: &BTreeSet<Pid>) -> String {
         ([one, two], 2) => format!("{one} and {two}"),
         (names, all) => format!("{} and {} more", names.join(", "), all - names.len()),
     }
+}
+
+/// A thread's name; the kernel cuts it at 15 bytes, which may leave a blank at its end.
+fn thread_name(comm: &Untrusted) -> String {
+    comm.terminal(NAME_CHARS).trim_end().to_owned()
 }
 
 /// What a process is called: `comm`, unless that names a thread.
@@ -247,7 +252,7 @@ fn futex(world: &World<'_>, id: TaskId) -> String {
     match joined {
         Some(thread) => format!(
             "waits for its thread {} ({}) to end",
-            thread.comm.terminal(NAME_CHARS),
+            thread_name(&thread.comm),
             thread.tid
         ),
         None => "waits for a lock of its own process".to_owned(),
@@ -264,14 +269,14 @@ pub(crate) fn assumption(world: &World<'_>, assumption: &Assumption) -> String {
             };
             format!(
                 "thread {} ({}) of {} is a helper of {runtime} and reads no pipe",
-                name.terminal(NAME_CHARS),
+                thread_name(name),
                 task.tid,
                 name_of(world, task.pid)
             )
         }
         Assumption::ClosedFifo { path, .. } => format!("nobody else opens the FIFO {}", path.terminal(80)),
         Assumption::FirstLocker { file } => {
-            format!("whoever took the lock on inode {} first still holds it", file.ino)
+            format!("whoever took the lock on inode {} first still holds it, or passed it on to those named", file.ino)
         }
         Assumption::RingDescriptors { task } => {
             format!("what the io_uring of {} waits for is among its descriptors", name_of(world, task.pid))

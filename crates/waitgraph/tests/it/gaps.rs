@@ -1,10 +1,11 @@
 //! What could not be read only ever weakens a verdict, and is always said.
 
 use pipeclog_waitgraph::awaited::Assumption;
-use pipeclog_waitgraph::descriptor::Table;
+use pipeclog_waitgraph::descriptor::{Access, Table};
 use pipeclog_waitgraph::diagnose::diagnose;
+use pipeclog_waitgraph::redact::redact;
 use pipeclog_waitgraph::report::{Confidence, VerdictName};
-use pipeclog_waitgraph::snapshot::{Facet, Gap, GapKind, Listing, Pid};
+use pipeclog_waitgraph::snapshot::{Facet, Gap, GapKind, Listing, Peek, Pid};
 
 use crate::deadlocks::wait_then_read;
 use crate::scene::*;
@@ -71,7 +72,7 @@ fn an_unreadable_stranger_is_counted_in_the_closed_world() {
         report
             .closed_world
             .iter()
-            .any(|c| c.starts_with("1 processes not readable")),
+            .any(|c| c.starts_with("1 process not readable")),
         "{:?}",
         report.closed_world
     );
@@ -143,4 +144,30 @@ fn holders_seen_in_either_look_count() {
         diagnose(&looks, Pid(812)).report().verdict,
         VerdictName::Deadlocked
     );
+}
+
+#[test]
+fn redaction_leaves_no_argument_and_no_path() {
+    let mut s = wait_then_read();
+    s.edit(812)
+        .fd(8, file("/home/me/secret.key"))
+        .fd(9, fifo(71, Access::Read))
+        .with(|p| {
+            p.cmdline = vec!["/opt/secret/python3".into(), "--password=secret".into()];
+            p.exe = Some("/opt/secret/python3".into());
+        });
+    s.peeks.push(Peek {
+        inode: 9,
+        unread_bytes: Some(6),
+        capacity_bytes: None,
+        head: "secret".into(),
+    });
+    let mut look = s.snapshot();
+    redact(std::slice::from_mut(&mut look));
+    let text = serde_json::to_string(&look).unwrap();
+    assert!(
+        !text.contains("secret") && !text.contains("fifo71"),
+        "{text}"
+    );
+    assert!(text.contains("python3"));
 }
