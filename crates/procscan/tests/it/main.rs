@@ -3,9 +3,11 @@
 #![expect(clippy::print_stdout, reason = "what is skipped is said aloud")]
 
 mod channels;
+mod denied;
 mod hung;
 mod records;
 mod shape;
+mod storm;
 mod tables;
 mod trace;
 mod waits;
