@@ -62,7 +62,7 @@ impl<'a> Analysis<'a> {
 
     /// The greatest set of tasks that nobody outside it can wake, at a tier.
     pub(crate) fn set(&self, tier: Tier) -> BTreeSet<TaskId> {
-        if tier == Tier::Strict && !self.world.second.is_complete() {
+        if tier == Tier::Strict && !self.world.is_complete() {
             return BTreeSet::new();
         }
         let asleep: Vec<bool> = self.waits.iter().map(|w| sleeps(w, tier)).collect();
@@ -158,7 +158,7 @@ impl<'a> Analysis<'a> {
     /// What is taken for granted of processes that could not be read, or not be seen.
     fn family_assumptions(&self, reach: &BTreeSet<TaskId>) -> BTreeSet<Assumption> {
         let mut assumptions = BTreeSet::new();
-        if !self.world.second.is_complete() {
+        if !self.world.is_complete() {
             assumptions.insert(Assumption::NobodyMissed);
         }
         let members: BTreeSet<Pid> = reach.iter().map(|t| t.pid).collect();

@@ -62,11 +62,12 @@ pub fn check(
     if certificate.members.is_empty() {
         return refuse("it has no members");
     }
-    let forks_agree =
-        second.scan.forks_before.is_some() && second.scan.forks_before == second.scan.forks_after;
+    let nobody_forked = first.scan.listing != Listing::Partial
+        && first.scan.forks_before.is_some()
+        && first.scan.forks_before == second.scan.forks_after;
     let complete = match second.scan.listing {
         Listing::Closed => true,
-        Listing::Open => forks_agree,
+        Listing::Open => nobody_forked,
         Listing::Partial => false,
     };
     if !complete && !certificate.assumptions.contains(&Assumption::NobodyMissed) {

@@ -6,6 +6,7 @@ pub mod certificate;
 pub mod channel;
 pub mod check;
 pub mod class;
+pub mod classes;
 mod classify;
 pub mod descriptor;
 pub mod diagnose;

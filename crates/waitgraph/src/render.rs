@@ -7,7 +7,7 @@ mod human;
 mod markdown;
 
 pub use diagram::{dot, mermaid};
-pub use human::human;
+pub use human::{class, human};
 pub use markdown::markdown;
 
 use crate::report::{Actor, Report};

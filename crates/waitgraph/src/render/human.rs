@@ -1,5 +1,6 @@
 //! For a person at a terminal.
 
+use crate::classes::ClassText;
 use crate::report::{Kind, Report, ReportMember, VerdictName};
 use crate::untrusted::Untrusted;
 
@@ -35,6 +36,34 @@ pub fn human(report: &Report, columns: usize) -> String {
         for line in human(other, columns.saturating_sub(2)).lines() {
             text.line(format!("  {line}").trim_end());
         }
+    }
+    text.text
+}
+
+/// The text of a class, for `explain`: plain, wrapped at `columns`.
+pub fn class(about: &ClassText, columns: usize) -> String {
+    let mut text = Prose {
+        text: String::new(),
+        columns: columns.max(40),
+    };
+    text.line(&format!("{} ({})", about.title, about.slug));
+    let parts = [
+        ("", Some(&about.sentence)),
+        ("how it comes about: ", Some(&about.mechanism)),
+        ("what one sees: ", Some(&about.see)),
+        ("the way out: ", Some(&about.cure)),
+        ("does not help: ", about.wrong_fix.as_ref()),
+    ];
+    for (lead, part) in parts {
+        if let Some(part) = part {
+            text.line("");
+            text.wrapped(lead, part, 0);
+        }
+    }
+    text.line("");
+    text.line("see:");
+    for reference in &about.references {
+        text.line(&format!("  {reference}"));
     }
     text.text
 }
