@@ -22,7 +22,7 @@ fn processes_that_end_in_mid_scan_leave_gaps_and_no_panic() {
     loop {
         let first = scanner.scan(&selection).unwrap();
         met += check(&first);
-        check(&scanner.confirm(&first).unwrap());
+        check(&scanner.confirm(&selection, &first).unwrap());
         let slept = first.process(shape.pid()).unwrap().comm.as_bytes() == b"sleep";
         if slept {
             break;
