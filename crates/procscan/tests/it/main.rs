@@ -4,6 +4,7 @@
 
 mod channels;
 mod denied;
+mod fixtures;
 mod hung;
 mod records;
 mod shape;
