@@ -294,8 +294,14 @@ impl ProcessReader<'_> {
         }
         let mut freezer = Freezer::Unknown;
         for group in cgroups(&text) {
-            let Ok(file) = self.source.freezer(group.hierarchy, group.path) else {
-                continue;
+            let file = match self.source.freezer(group.hierarchy, group.path) {
+                Ok(file) => file,
+                // The root group alone has no such file, and cannot be frozen.
+                Err(error) if error.cause == Cause::Gone && group.path == b"/" => {
+                    freezer = Freezer::Thawed;
+                    continue;
+                }
+                Err(_) => continue,
             };
             match is_frozen(group.hierarchy, &file) {
                 Some(true) => return Freezer::Frozen,

@@ -6,6 +6,7 @@ mod channels;
 mod denied;
 mod fixtures;
 mod hung;
+mod namespaces;
 mod records;
 mod shape;
 mod storm;
