@@ -131,6 +131,7 @@ impl<'a> Pass<'a> {
             let path = format!("{pid}/stat");
             let error = match self.source.read(&path, &mut text) {
                 Ok(()) => match Stat::parse(&text) {
+                    Ok(stat) if stat.is_reaped() => continue,
                     Ok(stat) => {
                         if !stat.is_kernel_worker() {
                             new.push(pid);

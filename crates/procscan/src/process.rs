@@ -48,7 +48,10 @@ impl ProcessReader<'_> {
         };
         let status = self.status(owner, gaps)?;
         owner.uid = status.as_ref().map(|status| status.uids[0]);
-        let texts = self.tasks(owner, gaps);
+        let texts = self.tasks(owner, gaps)?;
+        if texts.is_empty() {
+            return Some(unseen(stat, owner.uid));
+        }
         // A leader that has exited has no files and no memory of its own; a living thread speaks for it.
         let alive = |text: &&TaskText| !matches!(text.stat.state, b'Z' | b'X');
         let speaker = texts.iter().find(alive).map_or(pid, |text| text.tid);
@@ -125,16 +128,24 @@ impl ProcessReader<'_> {
         }
     }
 
-    fn tasks(&self, owner: Owner, gaps: &mut Gaps) -> Vec<TaskText> {
-        match self.source.numbers(&format!("{}/task", owner.pid)) {
-            Ok(tids) => tids
-                .into_iter()
-                .filter_map(|tid| task::read(self.source, owner, tid, gaps))
-                .collect(),
-            Err(error) => {
-                gaps.of(owner, Facet::Process, &error);
-                Vec::new()
+    /// `None` if the process is gone, no tasks if they are not shown.
+    fn tasks(&self, owner: Owner, gaps: &mut Gaps) -> Option<Vec<TaskText>> {
+        let path = format!("{}/task", owner.pid);
+        let error = match self.source.numbers(&path) {
+            Ok(tids) => {
+                let read = |tid| task::read(self.source, owner, tid, gaps);
+                let texts: Vec<_> = tids.into_iter().filter_map(read).collect();
+                if !texts.is_empty() {
+                    return Some(texts);
+                }
+                ReadError::new("read the tasks of", &path, Cause::Gone)
             }
+            Err(error) => error,
+        };
+        gaps.of(owner, Facet::Process, &error);
+        match error.cause {
+            Cause::Gone => None,
+            _ => Some(Vec::new()),
         }
     }
 
@@ -283,8 +294,14 @@ impl ProcessReader<'_> {
         }
         let mut freezer = Freezer::Unknown;
         for group in cgroups(&text) {
-            let Ok(file) = self.source.freezer(group.hierarchy, group.path) else {
-                continue;
+            let file = match self.source.freezer(group.hierarchy, group.path) {
+                Ok(file) => file,
+                // The root group alone has no such file, and cannot be frozen.
+                Err(error) if error.cause == Cause::Gone && group.path == b"/" => {
+                    freezer = Freezer::Thawed;
+                    continue;
+                }
+                Err(_) => continue,
             };
             match is_frozen(group.hierarchy, &file) {
                 Some(true) => return Freezer::Frozen,
