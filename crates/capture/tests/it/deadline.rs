@@ -355,7 +355,9 @@ fn a_deadline_is_kept_while_a_descendant_holds_the_pipe() {
             let stdin = std::fs::File::from(std::os::fd::OwnedFd::from(read));
             let capture = Capture::new(strategy, End::EndOfFile, bound).stdin(stdin);
             // The descendant lives for as long as its stdin is open here.
-            let captured = capture.run(&sh("exec 3<&0; cat <&3 & exit 0")).expect("no error");
+            let captured = capture
+                .run(&sh("exec 3<&0; cat <&3 & exit 0"))
+                .expect("no error");
             drop(capture);
             if captured.status != Status::Exited(0) {
                 return false;

@@ -21,10 +21,7 @@ fn scenarios() -> Vec<Scenario> {
             .to_string_lossy()
             .into_owned();
         let text = std::fs::read_to_string(&path).expect("UTF-8");
-        match read_family(&name, &text) {
-            Ok(s) => all.extend(s),
-            Err(e) => eprintln!("BAD {e}"),
-        }
+        all.extend(read_family(&name, &text).expect("scenarios"));
     }
     all
 }
