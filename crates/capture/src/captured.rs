@@ -1,6 +1,7 @@
 //! What a capture gives back.
 
 use std::fmt;
+use std::os::fd::OwnedFd;
 
 use crate::{Bytes, Spilled, StreamEnd};
 
@@ -15,6 +16,9 @@ pub struct Captured {
     pub stderr: Output,
     /// Set when the capture ended the child, rather than the child itself.
     pub stopped: Option<Stopped>,
+    /// Our ends of the streams that descendants still held, under [`crate::Background::HandBack`]: non-blocking and
+    /// close-on-exec. Dropping one breaks the descendant's pipe.
+    pub still_open: Vec<OwnedFd>,
 }
 
 /// What came of one stream.

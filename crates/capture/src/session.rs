@@ -1,5 +1,6 @@
 //! One capture under way: when it is over, and how it is brought to an end.
 
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use crate::engine::Engine;
@@ -247,12 +248,15 @@ impl Session {
             .find_map(|it| it.fatal_limit().map(|limit| (it.name, limit)));
         let (stdout, held_out) = stdout.finish()?;
         let (stderr, held_err) = stderr.finish()?;
-        match background {
+        let held: Vec<OwnedFd> = held_out.into_iter().chain(held_err).collect();
+        let still_open = match background {
             Background::KeepDraining => {
-                drainer::drain_on(held_out.into_iter().chain(held_err).collect())
+                drainer::drain_on(held);
+                Vec::new()
             }
-            Background::Abandon => drop((held_out, held_err)),
-        }
+            Background::HandBack => held,
+            Background::Abandon => Vec::new(),
+        };
         let stopped = match phase {
             Phase::Running => None,
             Phase::Terminating { why, .. } | Phase::Killed { why, .. } => Some(why),
@@ -262,6 +266,7 @@ impl Session {
             stdout,
             stderr,
             stopped,
+            still_open,
         };
         match fatal {
             Some((name, limit)) if limit.policy == LimitPolicy::Error => {

@@ -31,7 +31,7 @@ use crate::{Captured, Error, Input};
 
 pub(crate) use specimen::Specimen;
 
-/// How the caller gets at the child's output.
+/// How the caller gets at the child's output. Every strategy takes stdin.
 ///
 /// The first five are hazards: each makes one of the classic mistakes, for study, and nothing in
 /// this library saves it. The others keep the three laws: no hang, no loss, no harm to a background

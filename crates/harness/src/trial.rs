@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::stat::Mode;
 use pipeclog_chatty::Ledger;
-use pipeclog_scenario::outcome::{CaptureReport, Measured, Outcome, Verdict, Written};
+use pipeclog_scenario::outcome::{CaptureReport, Measured, Outcome, Verdict, Writing, Written};
 use pipeclog_scenario::pattern::{self, Tag};
 use pipeclog_scenario::scenario::{Descendants, Expect, Scenario};
 
@@ -23,19 +23,22 @@ use tempfile::TempDir;
 
 use crate::judge::{self, Ended};
 use crate::pool::Request;
+use crate::stop::Stop;
 use crate::tree::{End, Tree, TreeError};
-use crate::watch::{self, Watched};
+use crate::watch::{self, WatchError, Watched};
 
 /// How long descendants that are awaited may take.
 const AWAIT_BOUND: Duration = Duration::from_secs(10);
 
 /// What trials need of their surroundings.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Setup {
     /// The `pipeclog` binary: parent and, by its subcommand, child.
     pub program: PathBuf,
     /// The bound on each trial: the backstop for what nothing else ends.
     pub deadline: Duration,
+    /// What makes a trial be given up, its processes killed and reaped as ever.
+    pub stop: Stop,
 }
 
 /// Why a trial says nothing about its strategy.
@@ -49,24 +52,26 @@ enum TrialError {
     #[error(transparent)]
     Tree(#[from] TreeError),
     #[error(transparent)]
-    Watch(#[from] watch::WatchError),
+    Watch(#[from] WatchError),
     #[error("failed to make the FIFO {name} in a temporary directory: {source}")]
     Fifo { name: String, source: io::Error },
     #[error("failed to write the script as JSON: {0}")]
     Script(#[from] pipeclog_scenario::script::ScriptError),
 }
 
-/// Runs one trial. It takes the children of this process for those of the trial: run one at a time, in a process that
-/// has no others (see [`crate::pool`]).
-pub fn run(request: &Request, setup: &Setup) -> Outcome {
+/// Runs one trial; nothing if it was given up. It takes the children of this process for those of the trial: run one at a
+/// time, in a process that has no others (see [`crate::pool`]).
+pub fn run(request: &Request, setup: &Setup) -> Option<Outcome> {
     if let Some(Expect::NotApplicable { why }) = request.scenario.expectation(request.strategy) {
-        return verdict(Verdict::Skipped { why: why.clone() });
+        return Some(verdict(Verdict::Skipped { why: why.clone() }));
     }
-    try_run(request, setup).unwrap_or_else(|error| {
-        verdict(Verdict::Broken {
+    match try_run(request, setup) {
+        Ok(outcome) => Some(outcome),
+        Err(TrialError::Watch(WatchError::Stopped)) => None,
+        Err(error) => Some(verdict(Verdict::Broken {
             why: error.to_string(),
-        })
-    })
+        })),
+    }
 }
 
 fn verdict(verdict: Verdict) -> Outcome {
@@ -82,13 +87,16 @@ fn try_run(request: &Request, setup: &Setup) -> Result<Outcome, TrialError> {
     let files = Files::new(&request.scenario)?;
     let started = Instant::now();
     let mut tree = Tree::start(&mut parent(request, setup, &files)?)?;
-    let watched = watch::until_end_or_hang(&tree, started, setup.deadline)?;
-    let wall = started.elapsed();
-    if let (Watched::Ended, Descendants::Awaited) = (&watched, request.scenario.descendants) {
-        watch::until_descendants_end(&mut tree, Instant::now() + AWAIT_BOUND);
-    }
+    let (watched, wall) = match watch_to_the_end(&mut tree, request, setup, started) {
+        Ok(watched) => watched,
+        Err(error) => {
+            tree.clear()?;
+            return Err(error.into());
+        }
+    };
     // Only those that are dead already: what lives is about to be killed, and not by the strategy.
-    let by_themselves = tree.reap().to_vec();
+    tree.reap();
+    let by_themselves = tree.reaped().to_vec();
     let leader = tree.leader();
     let left_over = tree
         .living()
@@ -126,6 +134,21 @@ fn try_run(request: &Request, setup: &Setup) -> Result<Outcome, TrialError> {
         written,
         left_over: u32::try_from(left_over).unwrap_or(u32::MAX),
     })
+}
+
+/// Waits for the end of the parent, and of descendants where they are awaited; says how long the parent lived.
+fn watch_to_the_end(
+    tree: &mut Tree,
+    request: &Request,
+    setup: &Setup,
+    started: Instant,
+) -> Result<(Watched, Duration), WatchError> {
+    let watched = watch::until_end_or_hang(tree, &setup.stop, started, setup.deadline)?;
+    let wall = started.elapsed();
+    if let (Watched::Ended, Descendants::Awaited) = (&watched, request.scenario.descendants) {
+        watch::until_descendants_end(tree, &setup.stop, Instant::now() + AWAIT_BOUND)?;
+    }
+    Ok((watched, wall))
 }
 
 fn measured(wall: Duration, report: Option<&CaptureReport>) -> Measured {
@@ -181,12 +204,15 @@ impl Files {
 
     /// Zero where the child died before it had a ledger.
     fn written(&self) -> Written {
-        let ledger = Ledger::read(&path_of(&self.ledger));
-        ledger.map_or_else(
+        Ledger::read(&path_of(&self.ledger)).map_or_else(
             |_| Written::default(),
             |ledger| Written {
                 stdout: ledger.stdout,
                 stderr: ledger.stderr,
+                writing: ledger.writing.map(|writing| Writing {
+                    stream: writing.stream,
+                    bytes: writing.bytes,
+                }),
             },
         )
     }

@@ -3,14 +3,15 @@
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use pipeclog_procscan::{ScanError, Scanner, Selection};
 use pipeclog_scenario::outcome::{EndedBy, Hang};
 use pipeclog_waitgraph::snapshot::{Pid, Snapshot};
+use pipeclog_waitgraph::{Verdict, diagnose};
 
 use crate::evidence;
 use crate::quiet::{self, Cast};
-use crate::tree::Tree;
+use crate::stop::{Stop, Woken};
+use crate::tree::{Left, Tree};
 
 /// Most trials end before this, unwatched.
 const FIRST_LOOK: Duration = Duration::from_millis(20);
@@ -21,6 +22,9 @@ const TICK: Duration = Duration::from_millis(10);
 const QUIET_FOR: Duration = Duration::from_millis(100);
 /// How long a parent may poll a child that does not move: it comes back from many sleeps, and reads nothing.
 const POLLING_FOR: Duration = Duration::from_millis(400);
+
+/// Between looks at descendants that are awaited.
+const DESCENDANTS_TICK: Duration = Duration::from_millis(1);
 
 /// How a watch ended.
 #[derive(Debug)]
@@ -37,6 +41,9 @@ pub(crate) enum WatchError {
     /// poll(2) refused.
     #[error("failed to wait for the parent's exit (poll): {0}")]
     Poll(#[source] Errno),
+    /// It was told to give up.
+    #[error("the trial was given up: a signal, or the end of whoever asked for it")]
+    Stopped,
     /// `/proc` could not be read.
     #[error(transparent)]
     Scan(#[from] ScanError),
@@ -45,10 +52,11 @@ pub(crate) enum WatchError {
 /// Waits until the parent has exited, or is found to hang.
 pub(crate) fn until_end_or_hang(
     tree: &Tree,
+    stop: &Stop,
     started: Instant,
     deadline: Duration,
 ) -> Result<Watched, WatchError> {
-    if ended_within(tree, FIRST_LOOK)? {
+    if ended_within(tree, stop, FIRST_LOOK)? {
         return Ok(Watched::Ended);
     }
     let observer = Pid(std::process::id());
@@ -56,26 +64,34 @@ pub(crate) fn until_end_or_hang(
         observer,
         parent: Pid(tree.leader().as_raw().cast_unsigned()),
     };
+    let selection = Selection::Tree(vec![observer]);
     let mut scanner = Scanner::new("/proc")?;
     let mut quiet: Option<Quiet> = None;
     loop {
-        let look = scanner.scan(&Selection::Tree(vec![observer]))?;
-        quiet = Quiet::after(quiet, look, cast, deadline);
-        let hung = match &quiet {
-            Some(quiet) if quiet.is_long_enough() => quiet.ended_by,
+        let look = scanner.scan(&selection)?;
+        let confirmed = scanner.confirm(&selection, &look)?;
+        let diagnosis = diagnose(&[look, confirmed.clone()], cast.parent);
+        quiet = Quiet::after(quiet, confirmed, cast, deadline);
+        let hung = match (diagnosis.verdict(), &quiet) {
+            (Verdict::Deadlocked { proof, .. }, _) if proof.is_strict() => Some(EndedBy::Proof),
+            (_, Some(quiet)) if quiet.is_long_enough() => quiet.ended_by,
             _ if started.elapsed() >= deadline => Some(EndedBy::Deadline),
             _ => None,
         };
         // It may have ended since the look.
-        if ended_within(tree, if hung.is_some() { Duration::ZERO } else { TICK })? {
+        if ended_within(
+            tree,
+            stop,
+            if hung.is_some() { Duration::ZERO } else { TICK },
+        )? {
             return Ok(Watched::Ended);
         }
         if let (Some(ended_by), Some(quiet)) = (hung, &quiet) {
-            let after_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
             return Ok(Watched::Hung(Hang {
                 ended_by,
-                after_ms,
+                after_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
                 blocked: evidence::blocked(&quiet.last, cast),
+                diagnosis: Some(Box::new(diagnosis.report().clone())),
             }));
         }
     }
@@ -109,30 +125,41 @@ impl Quiet {
         match self.ended_by {
             None => false,
             Some(EndedBy::Polling) => self.since.elapsed() >= POLLING_FOR,
-            Some(EndedBy::Quiescence | EndedBy::LeaderGone | EndedBy::Deadline) => {
-                self.since.elapsed() >= QUIET_FOR
-            }
+            Some(
+                EndedBy::Proof | EndedBy::Quiescence | EndedBy::LeaderGone | EndedBy::Deadline,
+            ) => self.since.elapsed() >= QUIET_FOR,
         }
     }
 }
 
-/// Waits until each descendant that outlived the parent has ended, or the bound has passed.
-pub(crate) fn until_descendants_end(tree: &mut Tree, bound: Instant) {
+/// Waits until each descendant that outlived the parent has ended, the bound has passed, or it is time to stop.
+pub(crate) fn until_descendants_end(
+    tree: &mut Tree,
+    stop: &Stop,
+    bound: Instant,
+) -> Result<(), WatchError> {
     while Instant::now() < bound {
-        tree.reap();
-        if tree.living().is_empty() {
-            return;
+        if tree.reap() == Left::Nothing {
+            break;
         }
-        crate::tree::wait_a_little();
+        let woken = stop
+            .or_readable(None, DESCENDANTS_TICK)
+            .map_err(WatchError::Poll)?;
+        if woken == Woken::Stop {
+            return Err(WatchError::Stopped);
+        }
     }
+    Ok(())
 }
 
-fn ended_within(tree: &Tree, timeout: Duration) -> Result<bool, WatchError> {
-    let timeout = PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX);
-    let mut fds = [PollFd::new(tree.pidfd(), PollFlags::POLLIN)];
-    match poll(&mut fds, timeout) {
-        Ok(0) | Err(Errno::EINTR) => Ok(false),
-        Ok(_) => Ok(true),
-        Err(error) => Err(WatchError::Poll(error)),
+/// Whether the parent has ended.
+fn ended_within(tree: &Tree, stop: &Stop, timeout: Duration) -> Result<bool, WatchError> {
+    match stop
+        .or_readable(Some(tree.pidfd()), timeout)
+        .map_err(WatchError::Poll)?
+    {
+        Woken::Ready => Ok(true),
+        Woken::Timeout => Ok(false),
+        Woken::Stop => Err(WatchError::Stopped),
     }
 }

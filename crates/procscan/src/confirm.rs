@@ -1,21 +1,22 @@
 //! The second look.
 
-use pipeclog_waitgraph::snapshot::{Listing, Process, Snapshot, State, Syscall, Table, Task};
+use pipeclog_waitgraph::snapshot::{Process, Snapshot, State, Syscall, Table, Task};
 
 use crate::gaps::{Gaps, Owner};
 use crate::parse::{Stat, boot_ms, forks};
 use crate::pass::machine_file;
 use crate::process::{Identities, ProcessReader};
 use crate::sockets::Sockets;
-use crate::source::{ReadError, Source};
+use crate::source::Source;
 use crate::task::{self, TaskText};
 
-/// See [`crate::Scanner::confirm`].
+/// See [`crate::Scanner::confirm`]. `None` if somebody was born in the meantime: then only a whole pass will do, since
+/// the newborn may have inherited an end from a holder that has exited.
 pub(crate) fn run(
     source: &dyn Source,
     first: &Snapshot,
     identities: &mut Identities,
-) -> Result<Snapshot, ReadError> {
+) -> Option<Snapshot> {
     let facts = source.facts();
     let mut gaps = Gaps::new(source, facts);
     let mut second = first.clone();
@@ -41,16 +42,13 @@ pub(crate) fn run(
         true
     });
     second.scan.forks_after = machine_file(source, "stat", forks);
-    let unchanged =
-        first.scan.forks_after.is_some() && first.scan.forks_after == second.scan.forks_after;
-    if !unchanged && second.scan.listing == Listing::Closed {
-        // Somebody was born that this pass has not looked at.
-        second.scan.listing = Listing::Open;
+    if first.scan.forks_after.is_none() || first.scan.forks_after != second.scan.forks_after {
+        return None;
     }
     second.gaps.extend(gaps.into_list());
     second.gaps.sort();
     second.gaps.dedup();
-    Ok(second)
+    Some(second)
 }
 
 /// The process's stat, if the number is still that process.

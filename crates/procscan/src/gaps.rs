@@ -43,9 +43,17 @@ impl Gaps {
         gaps
     }
 
+    /// A collection whose gaps nobody will read.
+    pub(crate) fn unread(facts: Facts) -> Self {
+        Self {
+            observer: facts.uid,
+            yama: 0,
+            found: BTreeSet::new(),
+        }
+    }
+
     fn look_at_mount(&mut self, source: &dyn Source) {
-        let mut text = Vec::new();
-        if source.read("self/mountinfo", &mut text).is_ok() {
+        if let Ok(text) = source.read_list("self/mountinfo") {
             let mounts = Mounts::parse(&text);
             let option = |name| mounts.at(b"/proc").and_then(|mount| mount.option(name));
             let hidden = option(b"hidepid").filter(|value| !matches!(*value, b"0" | b"off"));
@@ -101,11 +109,16 @@ impl Gaps {
 
     /// Notes a read of a machine's file that failed.
     pub(crate) fn machine_read(&mut self, facet: Facet, error: &ReadError) {
-        let remedy = match error.gap_kind() {
+        let kind = match error.gap_kind() {
+            // A machine does not vanish: what is not there is not offered.
+            GapKind::Vanished => GapKind::Unsupported,
+            kind => kind,
+        };
+        let remedy = match kind {
             GapKind::Denied => Some("sudo pipeclog diagnose".to_owned()),
             _ => None,
         };
-        self.machine(error.gap_kind(), facet, error.to_string(), remedy);
+        self.machine(kind, facet, error.to_string(), remedy);
     }
 
     /// Notes what is missing of a process or of a task.

@@ -1,18 +1,21 @@
-//! The only reader of /proc: pure parsers, a scan of a root path, a stable double scan.
+#![doc = include_str!("../README.md")]
 
 mod calls;
 pub mod children;
 mod confirm;
 mod decode;
+mod duplicate;
 mod gaps;
 mod holders;
 mod index;
 mod lane;
+mod locks;
 mod memory;
 mod needs;
 pub mod parse;
 mod pass;
 mod process;
+mod pulse;
 mod scanner;
 mod sockdiag;
 mod sockets;
@@ -21,4 +24,5 @@ mod suspects;
 mod table;
 mod task;
 
+pub use pulse::{Pulse, TaskPulse};
 pub use scanner::{ScanError, Scanner, Selection};

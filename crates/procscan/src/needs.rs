@@ -170,11 +170,14 @@ impl Collector<'_> {
         match &descriptor.object {
             Object::Pipe { inode } => self.needs.push(Need::Pipe(*inode)),
             Object::Fifo { file, .. } => self.needs.push(Need::Fifo(*file)),
+            // Whoever has the same end may shut it down.
             Object::UnixSocket {
+                inode,
                 peer: Peer::Inode(peer),
                 ..
             } => {
-                self.needs.push(Need::Socket(*peer));
+                self.needs
+                    .extend([Need::Socket(*peer), Need::Socket(*inode)]);
             }
             Object::UnixSocket {
                 peer: Peer::Listening,
@@ -182,8 +185,11 @@ impl Collector<'_> {
             }
             | Object::FileEvents
             | Object::OtherSocket { .. } => return Outlook::Ends,
-            Object::PtyMaster { index, .. } => self.needs.push(Need::PtySlave(*index)),
-            Object::PtySlave { index, .. } => self.needs.push(Need::PtyMaster(*index)),
+            // What is written to the master may be echoed back to it.
+            Object::PtyMaster { index, .. } | Object::PtySlave { index, .. } => {
+                self.needs
+                    .extend([Need::PtyMaster(*index), Need::PtySlave(*index)]);
+            }
             Object::Eventfd { id } => self.needs.push(Need::Eventfd(*id)),
             Object::Pidfd { target } => self.needs.extend(target.map(Need::Process)),
             Object::Signalfd { mask } if mask.has(SignalSet::CHLD) => self.children(),
@@ -213,6 +219,11 @@ impl Collector<'_> {
             let mut each = Vec::new();
             for descriptor in matching {
                 each.push(self.object(descriptor, depth + 1));
+            }
+            // Closed here and open elsewhere, so still watched; its kind is not known.
+            if each.is_empty() {
+                let inode = target.file.ino;
+                self.needs.extend([Need::Pipe(inode), Need::Socket(inode)]);
             }
             if !each.is_empty() && each.iter().all(|&one| one == Outlook::Ends) {
                 outlook = Outlook::Ends;

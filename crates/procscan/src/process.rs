@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use pipeclog_waitgraph::snapshot::{
-    Abi, Facet, Freezer, GoProgram, Namespaces, Pid, PosixTimers, Process, Table, Task, Timeout,
-    Untrusted, Wait,
+    Abi, Facet, Freezer, GoProgram, Namespaces, Pid, PosixTimers, Process, Syscall, Table, Task,
+    Tid, Timeout, Untrusted, Wait,
 };
 
 use crate::gaps::{Gaps, Owner};
@@ -48,7 +48,10 @@ impl ProcessReader<'_> {
         };
         let status = self.status(owner, gaps)?;
         owner.uid = status.as_ref().map(|status| status.uids[0]);
-        let texts = self.tasks(owner, gaps);
+        let texts = self.tasks(owner, gaps)?;
+        if texts.is_empty() {
+            return Some(unseen(stat, owner.uid));
+        }
         // A leader that has exited has no files and no memory of its own; a living thread speaks for it.
         let alive = |text: &&TaskText| !matches!(text.stat.state, b'Z' | b'X');
         let speaker = texts.iter().find(alive).map_or(pid, |text| text.tid);
@@ -70,7 +73,7 @@ impl ProcessReader<'_> {
         for text in texts {
             tasks.push(self.task(text, &tables, &memory, (&table, &links), gaps));
         }
-        let cmdline = self.cmdline(owner, stat, &memory, identities, gaps);
+        let cmdline = self.cmdline(owner, stat, identities, gaps);
         Some(Process {
             pid: Pid(pid),
             start_ticks: stat.start_ticks,
@@ -125,16 +128,24 @@ impl ProcessReader<'_> {
         }
     }
 
-    fn tasks(&self, owner: Owner, gaps: &mut Gaps) -> Vec<TaskText> {
-        match self.source.numbers(&format!("{}/task", owner.pid)) {
-            Ok(tids) => tids
-                .into_iter()
-                .filter_map(|tid| task::read(self.source, owner, tid, gaps))
-                .collect(),
-            Err(error) => {
-                gaps.of(owner, Facet::Process, &error);
-                Vec::new()
+    /// `None` if the process is gone, no tasks if they are not shown.
+    fn tasks(&self, owner: Owner, gaps: &mut Gaps) -> Option<Vec<TaskText>> {
+        let path = format!("{}/task", owner.pid);
+        let error = match self.source.numbers(&path) {
+            Ok(tids) => {
+                let read = |tid| task::read(self.source, owner, tid, gaps);
+                let texts: Vec<_> = tids.into_iter().filter_map(read).collect();
+                if !texts.is_empty() {
+                    return Some(texts);
+                }
+                ReadError::new("read the tasks of", &path, Cause::Gone)
             }
+            Err(error) => error,
+        };
+        gaps.of(owner, Facet::Process, &error);
+        match error.cause {
+            Cause::Gone => None,
+            _ => Some(Vec::new()),
         }
     }
 
@@ -181,28 +192,28 @@ impl ProcessReader<'_> {
         &self,
         owner: Owner,
         stat: &Stat,
-        memory: &Memory<'_>,
         identities: &mut Identities,
         gaps: &mut Gaps,
     ) -> Vec<Untrusted> {
-        if stat.arguments.is_empty() {
-            // A zombie, or not permitted to know where they lie: the file itself is readable by anyone then.
-            return Vec::new();
-        }
         let key = (stat.pid, stat.start_ticks, stat.arguments.start);
         if let Some(known) = identities.get(&key) {
             return known.clone();
         }
-        let len = stat.arguments.end.saturating_sub(stat.arguments.start);
-        match memory.bytes(stat.arguments.start, len) {
-            Ok(bytes) => {
-                let bytes = bytes.strip_suffix(b"\0").unwrap_or(&bytes);
-                let words: Vec<_> = bytes.split(|&byte| byte == 0).map(Untrusted::new).collect();
-                identities.insert(key, words.clone());
+        // Since 4.17 the kernel takes no argument from a page of a file (CVE-2018-1120), so that a hung file system
+        // hangs nobody here; the target's map is still locked for it.
+        match self.source.read_bounded(&format!("{}/cmdline", stat.pid)) {
+            Ok(text) if text.is_empty() => Vec::new(),
+            Ok(text) => {
+                let text = text.strip_suffix(b"\0").unwrap_or(&text);
+                let words: Vec<_> = text.split(|&byte| byte == 0).map(Untrusted::new).collect();
+                // Without permission the place is 0, and does not tell one exec from the next.
+                if !stat.arguments.is_empty() {
+                    identities.insert(key, words.clone());
+                }
                 words
             }
-            Err(unreadable) => {
-                gaps.of(owner, Facet::Identity, &unreadable.error);
+            Err(error) => {
+                gaps.of(owner, Facet::Identity, &error);
                 Vec::new()
             }
         }
@@ -261,9 +272,8 @@ impl ProcessReader<'_> {
     }
 
     fn timers(&self, owner: Owner, base: &str, gaps: &mut Gaps) -> PosixTimers {
-        let mut text = Vec::new();
-        match self.source.read(&format!("{base}/timers"), &mut text) {
-            Ok(()) => PosixTimers::Listed(timer_signals(&text)),
+        match self.source.read_list(&format!("{base}/timers")) {
+            Ok(text) => PosixTimers::Listed(timer_signals(&text)),
             Err(error) => {
                 if error.cause != Cause::Gone {
                     gaps.of(owner, Facet::Timers, &error);
@@ -284,8 +294,14 @@ impl ProcessReader<'_> {
         }
         let mut freezer = Freezer::Unknown;
         for group in cgroups(&text) {
-            let Ok(file) = self.source.freezer(group.hierarchy, group.path) else {
-                continue;
+            let file = match self.source.freezer(group.hierarchy, group.path) {
+                Ok(file) => file,
+                // The root group alone has no such file, and cannot be frozen.
+                Err(error) if error.cause == Cause::Gone && group.path == b"/" => {
+                    freezer = Freezer::Thawed;
+                    continue;
+                }
+                Err(_) => continue,
             };
             match is_frozen(group.hierarchy, &file) {
                 Some(true) => return Freezer::Frozen,
@@ -306,5 +322,43 @@ fn own_table(own: &TableReader<'_>, shared: &Links, gaps: &mut Gaps) -> Option<T
         None
     } else {
         Some(own.table(&links, gaps))
+    }
+}
+
+/// A process of which only the stat line is known.
+pub(crate) fn unseen(stat: &Stat, uid: Option<u32>) -> Process {
+    let task = Task {
+        tid: Tid(stat.pid),
+        comm: Untrusted::new(stat.comm.clone()),
+        state: task::state(stat.state),
+        syscall: Syscall::Unread,
+        wait: Wait::Unknown,
+        switches_voluntary: None,
+        switches_involuntary: None,
+        signals: None,
+        wchan: None,
+        own_table: None,
+    };
+    Process {
+        pid: Pid(stat.pid),
+        start_ticks: stat.start_ticks,
+        ppid: Pid(stat.ppid),
+        pgrp: stat.pgrp,
+        session: stat.session,
+        tty_nr: u64::from(stat.tty_nr),
+        uid,
+        tracer: None,
+        ns_pids: Vec::new(),
+        exe: None,
+        comm: Untrusted::new(stat.comm.clone()),
+        cmdline: Vec::new(),
+        memory: None,
+        abi: Abi::Unknown,
+        go_program: GoProgram::NotLooked,
+        namespaces: Namespaces::default(),
+        timers: PosixTimers::Unread,
+        freezer: Freezer::Unknown,
+        table: Table::Unread,
+        tasks: vec![task],
     }
 }

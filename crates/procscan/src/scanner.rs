@@ -8,6 +8,7 @@ use pipeclog_waitgraph::snapshot::{Pid, Snapshot};
 use crate::confirm;
 use crate::pass;
 use crate::process::Identities;
+use crate::pulse::{self, Pulse};
 use crate::source::{Live, ReadError, Recorded, Recorder, Source};
 
 /// How long one question that may hang is waited for. Answers come within a millisecond; the rest is for a machine
@@ -93,18 +94,32 @@ impl Scanner {
         settled.map_err(|cause| failed(&self.root, cause))
     }
 
-    /// Looks a second time at the tasks of a snapshot, and only at them: whoever has the same state, the same call
-    /// and the same switch counts has not run in between, so its descriptors and its wait are still those of the
-    /// first look. Processes with a task that has moved are read anew.
+    /// Looks a second time, at the tasks of the first look alone if that will do: whoever has the same state, the same
+    /// call and the same switch counts has not run in between, so its descriptors and its wait are still those of the
+    /// first look. Processes with a task that has moved are read anew; and if anybody at all was born in between, this
+    /// is a whole new pass.
     ///
     /// # Errors
     ///
     /// When the root cannot be listed.
-    pub fn confirm(&mut self, first: &Snapshot) -> Result<Snapshot, ScanError> {
-        let source = self.source.as_ref();
-        let snapshot = confirm::run(source, first, &mut self.identities);
-        let settled = snapshot.and_then(|snapshot| source.settle().map(|()| snapshot));
-        settled.map_err(|cause| failed(&self.root, cause))
+    pub fn confirm(
+        &mut self,
+        selection: &Selection,
+        first: &Snapshot,
+    ) -> Result<Snapshot, ScanError> {
+        match confirm::run(self.source.as_ref(), first, &mut self.identities) {
+            Some(second) => Ok(second),
+            None => self.scan(selection),
+        }
+    }
+
+    /// Takes the pulse of a selection: a fraction of a scan's cost, for whoever looks again and again.
+    ///
+    /// # Errors
+    ///
+    /// When the root cannot be listed.
+    pub fn pulse(&mut self, selection: &Selection) -> Result<Pulse, ScanError> {
+        pulse::take(self.source.as_ref(), selection).map_err(|cause| failed(&self.root, cause))
     }
 
     /// A scan and its confirmation.
@@ -114,7 +129,7 @@ impl Scanner {
     /// When the root cannot be listed.
     pub fn scan_twice(&mut self, selection: &Selection) -> Result<[Snapshot; 2], ScanError> {
         let first = self.scan(selection)?;
-        let second = self.confirm(&first)?;
+        let second = self.confirm(selection, &first)?;
         Ok([first, second])
     }
 }

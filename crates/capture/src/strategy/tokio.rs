@@ -27,7 +27,7 @@ use super::Method;
 use crate::channel::{Plumbing, output_pipe};
 use crate::engine::Engine;
 use crate::flow::{Flow, Served, Token};
-use crate::{Error, sys};
+use crate::{Error, signals, sys};
 
 pub(super) const METHOD: Method = Method::Safe {
     plumb: |input| Plumbing::new(input, output_pipe()?, output_pipe()?),
@@ -87,8 +87,9 @@ impl Engine for Tokio {
             Err(_) => work(),
             // A runtime cannot be entered on a thread that runs another one.
             Ok(_) => std::thread::scope(|scope| {
-                scope
-                    .spawn(work)
+                let thread = std::thread::Builder::new().name("pipeclog-tokio".into());
+                signals::with_all_blocked(|| thread.spawn_scoped(scope, work))
+                    .map_err(|cause| Error::system("start a thread for a runtime", cause))?
                     .join()
                     .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             }),

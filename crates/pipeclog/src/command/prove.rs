@@ -10,21 +10,21 @@ use std::time::Duration;
 use anstream::println;
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
-use pipeclog_harness::fixtures;
-use pipeclog_harness::pool::{Pool, Request};
+use pipeclog_harness::pool::Pool;
+use pipeclog_harness::{cell, fixtures};
 use pipeclog_report::matrix::Matrix;
 use pipeclog_scenario::outcome::{Agreement, Cell, Results, SCHEMA_VERSION};
-use pipeclog_scenario::scenario::{Expect, Scenario};
+use pipeclog_scenario::predict::PipeFacts;
+use pipeclog_scenario::scenario::Scenario;
 use pipeclog_scenario::strategy::Strategy;
 
 use crate::args::Prove;
 use crate::table;
 
-/// A trial to run: a scenario, a strategy, and what is expected.
+/// A trial to run.
 struct Trial<'a> {
     scenario: &'a Scenario,
     strategy: Strategy,
-    expected: &'a Expect,
 }
 
 pub(crate) fn run(args: &Prove) -> anyhow::Result<ExitCode> {
@@ -62,15 +62,8 @@ fn select<'a>(scenarios: &'a [Scenario], args: &Prove) -> anyhow::Result<Vec<Tri
         }
         for strategy in Strategy::ALL {
             let name = format!("{}/{strategy}", scenario.name);
-            let Some(expected) = scenario.expectation(strategy) else {
-                continue;
-            };
             if args.filters.iter().all(|filter| name.contains(filter)) {
-                trials.push(Trial {
-                    scenario,
-                    strategy,
-                    expected,
-                });
+                trials.push(Trial { scenario, strategy });
             }
         }
     }
@@ -98,12 +91,12 @@ fn run_all(trials: &[Trial<'_>], jobs: usize) -> anyhow::Result<Vec<Cell>> {
         for _ in 0..jobs {
             scope.spawn(|| {
                 while let Some((index, trial)) = take(trials, &next) {
-                    let cell = run_one(&pool, trial);
+                    let cell = cell::run(&pool, trial.scenario, trial.strategy, PipeFacts::USUAL);
                     bar.inc(1);
                     let mut cells = cells
                         .lock()
                         .unwrap_or_else(std::sync::PoisonError::into_inner);
-                    cells.push((index, cell));
+                    cells.extend(cell.map(|cell| (index, cell)));
                 }
             });
         }
@@ -119,21 +112,6 @@ fn run_all(trials: &[Trial<'_>], jobs: usize) -> anyhow::Result<Vec<Cell>> {
 fn take<'a, 'b>(trials: &'b [Trial<'a>], next: &AtomicUsize) -> Option<(usize, &'b Trial<'a>)> {
     let index = next.fetch_add(1, Ordering::Relaxed);
     trials.get(index).map(|trial| (index, trial))
-}
-
-fn run_one(pool: &Pool, trial: &Trial<'_>) -> Cell {
-    let request = Request {
-        scenario: trial.scenario.clone(),
-        strategy: trial.strategy,
-    };
-    Cell {
-        scenario: trial.scenario.name.clone(),
-        row: trial.scenario.row.clone(),
-        size: trial.scenario.size.map(|size| size.0),
-        strategy: trial.strategy,
-        expected: trial.expected.clone(),
-        outcome: pool.run(&request),
-    }
 }
 
 /// On stderr, and only if that is a terminal.
@@ -163,8 +141,13 @@ fn show(cells: &[Cell]) -> ExitCode {
         .filter(|cell| cell.agreement() == Agreement::Differs)
     {
         println!(
-            "{}/{}: {}; expected: {}",
-            cell.scenario, cell.strategy, cell.outcome.verdict, cell.expected
+            "{}/{}: {}; expected: {}{}",
+            cell.scenario,
+            cell.strategy,
+            cell.outcome.verdict,
+            cell.expected,
+            cell.contradiction()
+                .map_or_else(String::new, |foretold| format!("; {foretold}"))
         );
     }
     let (agree, differ, skipped) = (
