@@ -189,15 +189,18 @@ impl Prediction {
         }
     }
 
-    /// How it ends, if that is the same in every order: the byte at which it hangs need not be.
+    /// How it ends, if that is the same in every order: the byte at which it hangs need not be, nor, where it completes, the time. Of
+    /// several times it is the shortest.
     #[must_use]
     pub fn ending(&self) -> Option<Ending> {
         let Self::Outcomes { outcomes, orders } = self else {
             return None;
         };
         let (first, rest) = outcomes.split_first()?;
-        (*orders != Orders::Incomplete && rest.iter().all(|other| other.ending == first.ending))
-            .then_some(first.ending)
+        let all = rest
+            .iter()
+            .try_fold(first.ending, |ending, other| ending.or(other.ending))?;
+        (*orders != Orders::Incomplete).then_some(all)
     }
 }
 

@@ -21,10 +21,7 @@ fn scenarios() -> Vec<Scenario> {
             .to_string_lossy()
             .into_owned();
         let text = std::fs::read_to_string(&path).expect("UTF-8");
-        match read_family(&name, &text) {
-            Ok(s) => all.extend(s),
-            Err(e) => eprintln!("BAD {e}"),
-        }
+        all.extend(read_family(&name, &text).expect("scenarios"));
     }
     all
 }
@@ -68,7 +65,6 @@ fn agrees(prediction: &Prediction, expected: &Expect) -> Option<bool> {
 #[test]
 fn the_simulation_foretells_what_every_scenario_expects() {
     let mut compared = 0;
-    let mut refused = Vec::new();
     let mut wrong = Vec::new();
     for scenario in scenarios().iter().filter(|scenario| !scenario.is_slow()) {
         for strategy in Strategy::ALL {
@@ -76,30 +72,17 @@ fn the_simulation_foretells_what_every_scenario_expects() {
             let Some(parent) = parent_of(scenario, strategy) else {
                 continue;
             };
-            let start = std::time::Instant::now();
             let prediction = predict(&scenario.script, &parent, PipeFacts::USUAL);
-            if start.elapsed().as_millis() > 300 {
-                eprintln!("SLOW {} {strategy} {:?}", scenario.name, start.elapsed());
-            }
-            let cell = format!(
-                "{}/{strategy}: expected: {expected}; foretold: {prediction}",
-                scenario.name
-            );
             match agrees(&prediction, expected) {
                 Some(true) => compared += 1,
-                Some(false) => wrong.push(cell),
-                None => refused.push(cell),
+                Some(false) => wrong.push(format!(
+                    "{}/{strategy}: expected: {expected}; foretold: {prediction}",
+                    scenario.name
+                )),
+                None => {}
             }
         }
     }
-    eprintln!("compared {compared}, not {}", refused.len());
-    for r in &refused {
-        eprintln!("REFUSED {r}");
-    }
-    assert!(
-        wrong.is_empty(),
-        "{} of {compared}:\n{}",
-        wrong.len(),
-        wrong.join("\n")
-    );
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(compared > 1000, "only {compared} were compared");
 }
