@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::command::capture::CaptureArgs;
+use crate::command::diagnose::DiagnoseArgs;
 
 /// Finds out why a program hangs on a pipe, proves it, and helps to get out of it.
 #[derive(Debug, Parser)]
@@ -38,6 +39,14 @@ pub(crate) enum Colour {
 pub(crate) enum Command {
     /// Run every scenario under every strategy, and show which hang and at which byte
     Prove(Prove),
+    /// Say what processes wait for, and prove it where they wait for ever
+    Diagnose(DiagnoseArgs),
+    /// Tell one class of hang in half a page; without a name, list them
+    Explain {
+        /// The slug of a class, as the tables and diagnoses show it.
+        #[arg(value_name = "CLASS")]
+        class: Option<String>,
+    },
     /// Run a command under a capture strategy, and hand on what it wrote
     Capture(CaptureArgs),
     /// Be the chatty child: write what the flags or a script say (see `pipeclog chatty --help`)

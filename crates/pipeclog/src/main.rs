@@ -42,6 +42,8 @@ fn main() -> ExitCode {
     let done = match cli.command {
         Command::Prove(args) => command::prove::run(&args),
         Command::Capture(args) => command::capture::run(args),
+        Command::Diagnose(args) => command::diagnose::run(&args),
+        Command::Explain { class } => command::explain::run(class.as_deref()),
         Command::Drain => command::capture::drain(),
         Command::Worker => command::worker::run(),
         // Handled above.

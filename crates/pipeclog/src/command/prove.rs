@@ -129,7 +129,7 @@ fn progress(trials: usize) -> ProgressBar {
 /// The table, what is not as expected, and the count; says whether all is well.
 fn show(cells: &[Cell]) -> ExitCode {
     let matrix = Matrix::new(cells);
-    println!("{}", table::render(&matrix, terminal_width()));
+    println!("{}", table::render(&matrix, table::terminal_width()));
     let count = |agreement| {
         cells
             .iter()
@@ -161,13 +161,4 @@ fn show(cells: &[Cell]) -> ExitCode {
     } else {
         crate::NOT_AS_EXPECTED
     })
-}
-
-fn terminal_width() -> u16 {
-    use std::os::fd::AsFd as _;
-    rustix::termios::tcgetwinsize(std::io::stdout().as_fd())
-        .ok()
-        .map(|size| size.ws_col)
-        .filter(|columns| *columns > 0)
-        .unwrap_or(table::WIDTH_WITHOUT_TERMINAL)
 }
