@@ -1,11 +1,5 @@
 //! The command line: arguments, progress, colour, exit codes.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "the command line is what prints"
-)]
-
 mod args;
 mod command;
 mod table;
