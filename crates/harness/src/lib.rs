@@ -1,11 +1,14 @@
 #![doc = include_str!("../README.md")]
 
+pub mod boundary;
 mod evidence;
 pub mod fixtures;
 mod judge;
 pub mod library;
+pub mod machine;
 pub mod pool;
 mod quiet;
+pub mod throughput;
 mod tree;
 pub mod trial;
 mod watch;
