@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-/// The bound on a whole capture: spawn, stdin, drain and wait together. There is no default, since this
-/// decides whether a program can hang.
+/// The bound on a whole capture: spawn, stdin, drain and wait together. There is no default, since
+/// this decides whether a program can hang.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bound {
     /// No bound: the caller waits as long as the child lives.
@@ -15,8 +15,8 @@ pub enum Bound {
 }
 
 impl Bound {
-    /// The instant that the bound means for a call made at `now`; none when it is unbounded or too far away
-    /// for the clock.
+    /// The instant that the bound means for a call made at `now`; none when it is unbounded or too
+    /// far away for the clock.
     pub(crate) fn instant(self, now: Instant) -> Option<Instant> {
         match self {
             Bound::Unbounded => None,

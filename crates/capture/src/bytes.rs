@@ -5,8 +5,8 @@ use std::ops::Deref;
 
 /// Captured bytes: whatever the child wrote, not necessarily UTF-8.
 ///
-/// It derefs to `[u8]`. It is a type of its own, and not a `Vec<u8>`, so that a strategy may hand out memory
-/// of another kind (a mapped file) without a change for its users.
+/// It derefs to `[u8]`. It is a type of its own, and not a `Vec<u8>`, so that a strategy may hand
+/// out memory of another kind (a mapped file) without a change for its users.
 #[derive(Clone, Default)]
 pub struct Bytes(Vec<u8>);
 

@@ -18,7 +18,8 @@ use crate::{
 /// How to capture. Made once, run as often as you like.
 ///
 /// What decides whether the caller can hang has no default: the strategy, the end and the bound.
-/// The rest starts as: stdin from `/dev/null`, no limit, [`Kill::LEADER`], [`Background::KeepDraining`].
+/// The rest starts as: stdin from `/dev/null`, no limit, [`Kill::LEADER`],
+/// [`Background::KeepDraining`].
 ///
 /// ```
 /// use std::time::Duration;
@@ -43,9 +44,11 @@ pub struct Capture {
 }
 
 impl Capture {
-    /// A capture by this strategy, which stops reading by `end`, and ends the child when `bound` passes.
+    /// A capture by this strategy, which stops reading by `end`, and ends the child when `bound`
+    /// passes.
     ///
     /// A hazard takes neither a bound nor another end than [`End::EndOfFile`]: it is kept to hang.
+    /// What is killed, and what becomes of background descendants, does not arise with one.
     pub fn new(strategy: Strategy, end: End, bound: Bound) -> Self {
         Capture {
             strategy,
@@ -58,8 +61,9 @@ impl Capture {
         }
     }
 
-    /// [`Strategy::recommended`] with [`End::Drain`]: no hang on a background descendant, no loss of the leader's
-    /// output, no harm to the descendant while this process lives. The bound is yours to say.
+    /// [`Strategy::recommended`] with [`End::Drain`]: no hang on a background descendant, no loss
+    /// of the leader's output, no harm to the descendant while this process lives. The bound is
+    /// yours to say.
     pub fn recommended(bound: Bound) -> Self {
         Capture::new(Strategy::recommended(), End::Drain, bound)
     }
@@ -71,30 +75,34 @@ impl Capture {
         self
     }
 
-    /// How many bytes of each stream are kept. All of them unless told otherwise, so that memory grows with the output.
+    /// How many bytes of each stream are kept. All of them unless told otherwise, so that memory
+    /// grows with the output.
     #[must_use]
     pub fn limit(mut self, limit: Limit) -> Self {
         self.limit = Some(limit);
         self
     }
 
-    /// Who is killed, and how, when the capture has to end the child. [`Kill::LEADER`] unless told otherwise.
+    /// Who is killed, and how, when the capture has to end the child. [`Kill::LEADER`] unless told
+    /// otherwise.
     #[must_use]
     pub fn kill(mut self, kill: Kill) -> Self {
         self.kill = kill;
         self
     }
 
-    /// What happens to streams that descendants still hold. [`Background::KeepDraining`] unless told otherwise.
+    /// What happens to streams that descendants still hold. [`Background::KeepDraining`] unless
+    /// told otherwise.
     #[must_use]
     pub fn background(mut self, background: Background) -> Self {
         self.background = background;
         self
     }
 
-    /// Runs the command to its end. When the bound passes first, the child is ended as [`Kill`] says, and the result has
-    /// what it had written; it then comes later than the bound by no more than the term grace and the time of
-    /// dying. The time that spawning takes counts, but spawning itself cannot be interrupted.
+    /// Runs the command to its end. When the bound passes first, the child is ended as [`Kill`]
+    /// says, and the result has what it had written; it then comes later than the bound by no more
+    /// than the term grace and the time of dying. The time that spawning takes counts, but spawning
+    /// itself cannot be interrupted.
     pub fn run(&self, command: &Command) -> Result<Captured, Error> {
         // Before the spawn: the bound covers that as well.
         let deadline = self.bound.instant(Instant::now());
@@ -113,7 +121,8 @@ impl Capture {
         }
     }
 
-    /// Starts the command, to be waited for in pieces; the bound of the capture is not used. No hazard can do this.
+    /// Starts the command, to be waited for in pieces; the bound of the capture is not used. No
+    /// hazard can do this.
     ///
     /// ```
     /// use std::time::Duration;

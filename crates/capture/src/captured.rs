@@ -1,6 +1,7 @@
 //! What a capture gives back.
 
 use std::fmt;
+use std::os::fd::OwnedFd;
 
 use crate::{Bytes, Spilled, StreamEnd};
 
@@ -15,6 +16,9 @@ pub struct Captured {
     pub stderr: Output,
     /// Set when the capture ended the child, rather than the child itself.
     pub stopped: Option<Stopped>,
+    /// Our ends of the streams that descendants still held, under [`crate::Background::HandBack`]: non-blocking and
+    /// close-on-exec. Dropping one breaks the descendant's pipe.
+    pub still_open: Vec<OwnedFd>,
 }
 
 /// What came of one stream.
@@ -51,8 +55,8 @@ pub enum Status {
     Exited(i32),
     /// It died by this signal.
     Signaled(i32),
-    /// The kernel has thrown the status away: SIGCHLD is ignored in this process, or other code reaped the child,
-    /// and the kernel is older than 6.15, where a pidfd still tells.
+    /// The kernel has thrown the status away: SIGCHLD is ignored in this process, or other code
+    /// reaped the child, and the kernel is older than 6.15, where a pidfd still tells.
     Lost,
 }
 
@@ -62,7 +66,8 @@ impl Status {
         self == Status::Exited(0)
     }
 
-    /// The code a shell would show: the exit code, or 128 and the signal's number; none if it is lost.
+    /// The code a shell would show: the exit code, or 128 and the signal's number; none if it is
+    /// lost.
     pub fn shell_code(self) -> Option<i32> {
         match self {
             Status::Exited(code) => Some(code),

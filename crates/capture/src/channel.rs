@@ -51,8 +51,9 @@ pub(crate) enum Capacity {
     AtLeast(usize),
 }
 
-/// Large enough that reader and writer seldom wait for each other; nothing was gained above it. Not 1 MiB, since 64 such
-/// pipes use up the soft limit of a user, whose every later pipe then holds 8,192 bytes.
+/// Large enough that reader and writer seldom wait for each other; nothing was gained above it. Not
+/// 1 MiB, since 64 such pipes use up the soft limit of a user, whose every later pipe then holds
+/// 8,192 bytes.
 pub(crate) const AMPLE: Capacity = Capacity::AtLeast(256 * 1024);
 
 /// A pipe, (read end, write end): both block, both are close-on-exec.
@@ -69,8 +70,8 @@ pub(crate) fn pipe(capacity: Capacity) -> Result<(OwnedFd, OwnedFd), Error> {
     Ok((read, write))
 }
 
-/// A pipe for one output stream, whose read end does not block. The two ends of a pipe are two descriptions,
-/// so that the child's end does.
+/// A pipe for one output stream, whose read end does not block. The two ends of a pipe are two
+/// descriptions, so that the child's end does.
 pub(crate) fn output_pipe() -> Result<(ChildEnd, Source), Error> {
     let (read, write) = pipe(AMPLE)?;
     descriptors::set_nonblocking(&read)?;

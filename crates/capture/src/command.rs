@@ -4,10 +4,12 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// A program, its arguments, its environment and its directory: plain data, run by [`crate::Capture::run`].
+/// A program, its arguments, its environment and its directory: plain data, run by
+/// [`crate::Capture::run`].
 ///
-/// It is not `std::process::Command`, since that one also carries file descriptors and hooks; here the
-/// strategy alone decides what the child's 0, 1 and 2 are. The same command can be run many times.
+/// It is not `std::process::Command`, since that one also carries file descriptors and hooks; here
+/// the strategy alone decides what the child's 0, 1 and 2 are. The same command can be run many
+/// times.
 ///
 /// ```
 /// let command = pipeclog_capture::Command::new("git").args(["log", "--oneline"]).current_dir("/");
@@ -36,8 +38,8 @@ pub(crate) enum EnvStart {
 }
 
 impl Command {
-    /// A command that runs `program`, looked up in `PATH` unless it contains a slash, with the caller's
-    /// environment and directory.
+    /// A command that runs `program`, looked up in `PATH` unless it contains a slash, with the
+    /// caller's environment and directory.
     pub fn new(program: impl AsRef<OsStr>) -> Self {
         Command {
             program: program.as_ref().to_owned(),
@@ -90,8 +92,8 @@ impl Command {
         self
     }
 
-    /// Runs the child in `directory`. A relative program path with a slash is then looked up by the child,
-    /// from there.
+    /// Runs the child in `directory`. A relative program path with a slash is then looked up by the
+    /// child, from there.
     #[must_use]
     pub fn current_dir(mut self, directory: impl AsRef<Path>) -> Self {
         self.directory = Some(directory.as_ref().to_owned());
@@ -104,8 +106,8 @@ impl Command {
     }
 }
 
-/// The program and its arguments, each quoted and escaped as Rust would, so that no control character reaches
-/// a terminal. For people; not shell syntax.
+/// The program and its arguments, each quoted and escaped as Rust would, so that no control
+/// character reaches a terminal. For people; not shell syntax.
 impl fmt::Display for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", self.program)?;

@@ -9,17 +9,18 @@ use crate::Error;
 
 /// Keeps the numbers 0, 1 and 2 taken while a child is prepared and spawned.
 ///
-/// A caller may run with some of them closed, and then `pipe2` gives out these numbers. A child's ends that
-/// stand there are clobbered when the child moves its ends onto 0, 1 and 2, one after the other. Filling the
-/// holes first is simpler than moving every descriptor up. They are close-on-exec, so a child that inherits a
-/// closed descriptor still sees it closed.
+/// A caller may run with some of them closed, and then `pipe2` gives out these numbers. A child's
+/// ends that stand there are clobbered when the child moves its ends onto 0, 1 and 2, one after the
+/// other. Filling the holes first is simpler than moving every descriptor up. They are
+/// close-on-exec, so a child that inherits a closed descriptor still sees it closed.
 pub(crate) struct LowNumbers(#[expect(dead_code, reason = "held for its drop")] Vec<OwnedFd>);
 
 impl LowNumbers {
     pub(crate) fn hold() -> Result<Self, Error> {
         let mut held = Vec::new();
         loop {
-            // The kernel gives the lowest free number, so the first above 2 says that no hole is left.
+            // The kernel gives the lowest free number, so the first above 2 says that no hole is
+            // left.
             let fd = dev_null().map_err(|errno| Error::system("open /dev/null", errno))?;
             if fd.as_raw_fd() > 2 {
                 return Ok(LowNumbers(held));
@@ -34,8 +35,9 @@ pub(crate) fn dev_null() -> Result<OwnedFd, Errno> {
     rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
 }
 
-/// Makes a descriptor of ours non-blocking. Only for one whose description the child does not share: the
-/// flag belongs to the description, and a child that finds it on its stdout loses output to EAGAIN.
+/// Makes a descriptor of ours non-blocking. Only for one whose description the child does not
+/// share: the flag belongs to the description, and a child that finds it on its stdout loses output
+/// to EAGAIN.
 pub(crate) fn set_nonblocking(fd: &OwnedFd) -> Result<(), Error> {
     rustix::fs::fcntl_getfl(fd)
         .and_then(|flags| rustix::fs::fcntl_setfl(fd, flags | OFlags::NONBLOCK))

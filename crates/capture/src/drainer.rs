@@ -12,8 +12,9 @@ const STACK_BYTES: usize = 128 * 1024;
 
 /// Reads these to their ends on a thread of its own, and throws the bytes away.
 ///
-/// Nobody joins the thread: it ends with the last writer, or with this process. If no thread can be had, the descriptors
-/// are closed, as [`crate::Background::Abandon`] would: the capture itself is complete by then.
+/// Nobody joins the thread: it ends with the last writer, or with this process. If no thread can be
+/// had, the descriptors are closed, as [`crate::Background::Abandon`] would: the capture itself is
+/// complete by then.
 pub(crate) fn drain_on(mut fds: Vec<OwnedFd>) {
     // A stream whose last writer has gone needs nobody, whatever is left in it.
     fds.retain(|fd| !engine::is_hung_up(fd));

@@ -3,20 +3,22 @@
 use std::fmt;
 use std::time::Duration;
 
-/// What ends a capture once the leader has exited: the choice that decides whether a background descendant
-/// can hang the caller, so there is no default.
+/// What ends a capture once the leader has exited: the choice that decides whether a background
+/// descendant can hang the caller, so there is no default.
 ///
-/// A strategy that captures into files ([`crate::Strategy::TempFile`], [`crate::Strategy::Memfd`]) has no end of
-/// file to wait for: there, [`End::EndOfFile`] and [`End::Drain`] are the same.
+/// A strategy that captures into files ([`crate::Strategy::TempFile`], [`crate::Strategy::Memfd`])
+/// has no end of file to wait for: there, [`End::EndOfFile`] and [`End::Drain`] are the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// Until every writer has closed its end, as `Command::output()` does. A daemon that inherited the pipe
-    /// holds the caller for as long as it lives; only a deadline ends that wait.
+    /// Until every writer has closed its end, as `Command::output()` does. A daemon that inherited
+    /// the pipe holds the caller for as long as it lives; only a deadline ends that wait.
     EndOfFile,
-    /// Until the leader has exited and what the pipe then held has been read. Nothing that the leader wrote
-    /// can be missing: its writes were complete before it exited. What descendants write later is.
+    /// Until the leader has exited and what the pipe then held has been read. Nothing that the
+    /// leader wrote can be missing: its writes were complete before it exited. What descendants
+    /// write later is.
     Drain,
-    /// As `Drain`, but descendants have this long after the leader's exit to write more and to close.
+    /// As `Drain`, but descendants have this long after the leader's exit to write more and to
+    /// close.
     Grace(Duration),
 }
 
@@ -26,13 +28,15 @@ pub enum End {
 pub enum StreamEnd {
     /// Every writer has closed: nothing can be missing.
     EndOfFile,
-    /// The leader had exited and all that it had written was read; a descendant still holds the stream.
+    /// The leader had exited and all that it had written was read; a descendant still holds the
+    /// stream.
     LeaderExitedDrained,
     /// As above, and the grace period given by [`End::Grace`] has passed.
     GraceExpired,
     /// The deadline passed first, and what had been written until the child was killed was read.
     Deadline,
-    /// The limit with [`crate::LimitPolicy::Kill`] or [`crate::LimitPolicy::Error`] ended the capture.
+    /// The limit with [`crate::LimitPolicy::Kill`] or [`crate::LimitPolicy::Error`] ended the
+    /// capture.
     LimitReached,
     /// The caller ended the capture ([`crate::Running::kill`]), or it failed.
     Stopped,

@@ -11,8 +11,9 @@ use crate::flow::{Flow, Token};
 
 /// Moves the flow forward.
 pub(crate) trait Engine: Send {
-    /// Waits until something happens or `until` has passed, and serves what happened. It may return early and for no
-    /// reason; it returns soon after the leader's exit, after a limit that ends the child, and at `until`.
+    /// Waits until something happens or `until` has passed, and serves what happened. It may return
+    /// early and for no reason; it returns soon after the leader's exit, after a limit that ends
+    /// the child, and at `until`.
     fn turn(&mut self, flow: &mut Flow, until: Option<Instant>) -> Result<(), Error>;
 }
 
@@ -51,7 +52,8 @@ fn wanted(token: Token) -> PollFlags {
     }
 }
 
-/// poll(2) until an instant. A signal ends it early, with nothing ready: the caller's loop comes back.
+/// poll(2) until an instant. A signal ends it early, with nothing ready: the caller's loop comes
+/// back.
 pub(crate) fn poll_until(fds: &mut [PollFd<'_>], until: Option<Instant>) -> Result<(), Error> {
     match rustix::event::poll(fds, timespec_until(until).as_ref()) {
         Ok(_) | Err(Errno::INTR) => Ok(()),
@@ -59,14 +61,20 @@ pub(crate) fn poll_until(fds: &mut [PollFd<'_>], until: Option<Instant>) -> Resu
     }
 }
 
-/// Whether every writer has gone (poll(2): POLLHUP). Does not wait.
+/// Whether every writer of a stream has gone (poll(2): POLLHUP). Does not wait.
 pub(crate) fn is_hung_up(fd: &OwnedFd) -> bool {
-    let mut polled = [PollFd::new(fd, PollFlags::empty())];
+    has_now(fd, PollFlags::HUP)
+}
+
+/// Whether there is something to read; of a pidfd, whether its process has exited. Does not wait.
+pub(crate) fn is_readable(fd: &OwnedFd) -> bool {
+    has_now(fd, PollFlags::IN)
+}
+
+fn has_now(fd: &OwnedFd, flags: PollFlags) -> bool {
+    let mut polled = [PollFd::new(fd, flags)];
     let looked = poll_until(&mut polled, Some(Instant::now()));
-    looked.is_ok()
-        && polled
-            .iter()
-            .any(|it| it.revents().contains(PollFlags::HUP))
+    looked.is_ok() && polled.iter().any(|it| it.revents().contains(flags))
 }
 
 /// The time left. Too long for the kernel is for ever.

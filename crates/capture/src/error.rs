@@ -20,21 +20,22 @@ pub struct Error {
 pub enum ErrorKind {
     /// There is no such program, or the interpreter that it names is missing. Shells say 127.
     NotFound,
-    /// The program is there and cannot be run: no permission, a directory, not a format that this kernel
-    /// runs, too long arguments. Shells say 126.
+    /// The program is there and cannot be run: no permission, a directory, not a format that this
+    /// kernel runs, too long arguments. Shells say 126.
     NotExecutable,
     /// The directory to run in cannot be entered.
     BadDirectory,
     /// The command cannot be expressed: a NUL byte in an argument or a variable.
     InvalidCommand,
-    /// Out of descriptors, processes, threads or memory. Nothing is left behind; trying later may work.
+    /// Out of descriptors, processes, threads or memory. Nothing is left behind; trying later may
+    /// work.
     Resources,
     /// A stream passed its limit under [`crate::LimitPolicy::Error`].
     Limit,
     /// The strategy cannot do what was asked, here or at all.
     Unsupported,
-    /// The child did not die of SIGKILL within 10 seconds (a process in uninterruptible sleep). A thread waits on
-    /// to reap it.
+    /// The child did not die of SIGKILL within 10 seconds (a process in uninterruptible sleep). A
+    /// thread waits on to reap it.
     Unkillable,
     /// Another system call failed.
     Io,
@@ -141,8 +142,9 @@ impl Error {
         Repr::Unkillable { pid }.into()
     }
 
-    /// A spawn failed. The kernel gives one errno for the program, its interpreter and the directory, so the
-    /// directory is looked at again; a change in between gives the other name to the same failure.
+    /// A spawn failed. The kernel gives one errno for the program, its interpreter and the
+    /// directory, so the directory is looked at again; a change in between gives the other name to
+    /// the same failure.
     pub(crate) fn spawn(command: &Command, source: io::Error) -> Self {
         let name = command.to_string();
         if let Some(directory) = &command.directory

@@ -8,7 +8,8 @@ use rustix::io::Errno;
 
 use crate::{Error, signals};
 
-/// Our end of the child's stdin and what is still to be written. Dropping it is the child's end of file.
+/// Our end of the child's stdin and what is still to be written. Dropping it is the child's end of
+/// file.
 pub(crate) struct Feed {
     fd: OwnedFd,
     bytes: Arc<[u8]>,

@@ -10,7 +10,8 @@ use rustix::io::Errno;
 
 use crate::{Bytes, Error, Limit, LimitPolicy, Output, Spilled, StreamEnd, signals};
 
-/// The room for one read: large enough that a 256 KiB pipe is emptied in a few, small enough for a small output.
+/// The room for one read: large enough that a 256 KiB pipe is emptied in a few, small enough for a
+/// small output.
 const ROOM: usize = 64 * 1024;
 
 /// The bytes kept so far. Memory is bounded by the limit and one read's room.
@@ -54,8 +55,8 @@ impl Keep {
         self.seen
     }
 
-    /// One read of at most `most` bytes; 0 is the end of file. The outer error is our own (memory, the spill
-    /// file), the inner one is the read's.
+    /// One read of at most `most` bytes; 0 is the end of file. The outer error is our own (memory,
+    /// the spill file), the inner one is the read's.
     pub(crate) fn read_from(
         &mut self,
         fd: impl AsFd,
@@ -196,7 +197,8 @@ fn append(to: &mut Vec<u8>, bytes: &[u8]) -> Result<(), Error> {
     Ok(())
 }
 
-fn reserve(vec: &mut Vec<u8>, room: usize) -> Result<(), Error> {
+/// Room for so many bytes, or a typed error.
+pub(crate) fn reserve(vec: &mut Vec<u8>, room: usize) -> Result<(), Error> {
     vec.try_reserve_exact(room).map_err(out_of_memory)
 }
 
@@ -224,8 +226,8 @@ mod tests {
     }
 
     proptest! {
-        /// However the bytes are cut into pieces: the head is their beginning, the tail their end, the head and the
-        /// spill together all of them; and seen counts every one.
+        /// However the bytes are cut into pieces: the head is their beginning, the tail their end,
+        /// the head and the spill together all of them; and seen counts every one.
         #[test]
         fn what_is_kept_does_not_depend_on_the_pieces(
             pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..12),

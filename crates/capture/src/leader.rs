@@ -8,19 +8,22 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitOptions};
 
 use crate::session::DEATH_BOUND;
-use crate::tree::{self, Found};
+use crate::tree::Descendants;
 use crate::{Error, KillTarget, Status, engine, signals};
 
-/// The leader, from the spawn until it is reaped. Dropping it unreaped kills and reaps it: no zombie
-/// is left whatever happens, a panic included.
+/// The leader, from the spawn until it is reaped. Dropping it unreaped kills and reaps it: no
+/// zombie is left whatever happens, a panic included.
 ///
-/// Its exit is noticed by the pidfd, which leaves a zombie. Only the last step reaps. In between, the pid and the
-/// process group that is named after it cannot be used by anybody else, so signals find only what was started here.
+/// Its exit is noticed by the pidfd, which leaves a zombie. Only the last step reaps. In between,
+/// the pid and the process group that is named after it cannot be used by anybody else, so signals
+/// find only what was started here.
 pub(crate) struct Leader {
     pid: Pid,
     pidfd: OwnedFd,
     grouping: Grouping,
     target: KillTarget,
+    /// Found by a walk when the target is the tree.
+    descendants: Descendants,
     state: State,
 }
 
@@ -49,6 +52,7 @@ impl Leader {
             pidfd,
             grouping,
             target,
+            descendants: Descendants::default(),
             state: State::Running,
         }
     }
@@ -73,37 +77,57 @@ impl Leader {
         }
     }
 
-    /// Signals the target. That a process has gone meanwhile is normal; that it may not be signalled (it became
-    /// another user's) leaves it alive, and the wait after SIGKILL is bounded for that.
-    pub(crate) fn signal(&self, signal: Signal) {
+    /// SIGTERM to the target, and SIGCONT, since a stopped process acts on it only when continued.
+    pub(crate) fn terminate(&mut self) {
+        if self.target == KillTarget::Tree && self.is_unreaped() {
+            self.descendants.find(self.pid);
+        }
+        self.signal(Signal::TERM);
+        self.signal(Signal::CONT);
+    }
+
+    /// SIGKILL to the target.
+    pub(crate) fn kill(&mut self) {
+        if self.target == KillTarget::Tree && self.is_unreaped() {
+            let _ = rustix::process::pidfd_send_signal(&self.pidfd, Signal::STOP);
+            self.descendants.find_and_stop(self.pid);
+        }
+        self.signal(Signal::KILL);
+    }
+
+    /// That a process has gone meanwhile is normal; that it may not be signalled (it became another
+    /// user's) leaves it alive, and the wait after SIGKILL is bounded for that.
+    fn signal(&self, signal: Signal) {
         if self.state == State::Reaped {
             return;
         }
-        // The leader is signalled first: otherwise it would see its children die, and act on it. But its descendants
-        // are looked for before, since they would not be found as its children afterwards.
-        let descendants = match self.target {
-            KillTarget::Leader | KillTarget::Group => Vec::new(),
-            KillTarget::Tree if signal == Signal::KILL => {
-                let _ = rustix::process::pidfd_send_signal(&self.pidfd, Signal::STOP);
-                tree::descendants_of(self.pid, Found::IsStopped)
-            }
-            KillTarget::Tree => tree::descendants_of(self.pid, Found::RunsOn),
-        };
+        // The leader comes first: otherwise it would see its children die, and act on it.
         let _ = rustix::process::pidfd_send_signal(&self.pidfd, signal);
         match self.target {
             KillTarget::Leader => {}
-            KillTarget::Group | KillTarget::Tree => self.signal_group(signal),
+            KillTarget::Group => self.signal_group(signal),
+            KillTarget::Tree => {
+                self.signal_group(signal);
+                self.descendants.signal(signal);
+            }
         }
-        for pidfd in descendants {
-            let _ = rustix::process::pidfd_send_signal(pidfd, signal);
-        }
+    }
+
+    /// Whether the pid is still the leader's. Unless it is we who reap it, the kernel (SIGCHLD is
+    /// ignored) or other code of the caller may have done so, and then the number may be anybody's.
+    fn is_unreaped(&self) -> bool {
+        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        self.state != State::Reaped
+            && rustix::process::waitid(WaitId::PidFd(self.pidfd.as_fd()), look).is_ok()
     }
 
     fn signal_group(&self, signal: Signal) {
         match self.grouping {
             Grouping::Caller => {}
             Grouping::Own | Grouping::OwnSession => {
-                let _ = rustix::process::kill_process_group(self.pid, signal);
+                if self.is_unreaped() {
+                    let _ = rustix::process::kill_process_group(self.pid, signal);
+                }
             }
         }
     }
@@ -132,7 +156,8 @@ impl Leader {
         }
     }
 
-    /// `wait4(pid, …, WNOHANG)`, as `std::process::Child::try_wait` does: none while the leader runs.
+    /// `wait4(pid, …, WNOHANG)`, as `std::process::Child::try_wait` does: none while the leader
+    /// runs.
     pub(crate) fn try_wait4(&mut self) -> Result<Option<Status>, Error> {
         self.ask(WaitOptions::NOHANG)
     }
@@ -159,7 +184,8 @@ impl Leader {
         ))
     }
 
-    /// Reaps the leader. Blocks unless it has exited: call it when [`Leader::has_exited`], or after SIGKILL.
+    /// Reaps the leader. Blocks unless it has exited: call it when [`Leader::has_exited`], or after
+    /// SIGKILL.
     pub(crate) fn reap(&mut self) -> Result<Status, Error> {
         if self.state == State::Reaped {
             return Ok(Status::Lost);
@@ -178,7 +204,8 @@ impl Leader {
                 (None, Some(signal)) => Status::Signaled(signal),
                 (None, None) => Status::Lost,
             }),
-            // SIGCHLD is ignored, so that the kernel reaped it at once; or other code of the caller did.
+            // SIGCHLD is ignored, so that the kernel reaped it at once; or other code of the caller
+            // did.
             Ok(None) | Err(Errno::CHILD) => {
                 Ok(crate::sys::status_after_reaping(self.pidfd.as_fd()))
             }
@@ -195,11 +222,12 @@ impl Drop for Leader {
         if self.state == State::Reaped {
             return;
         }
-        self.signal(Signal::KILL);
+        self.kill();
         if self.await_death().is_ok() {
             let _ = self.reap();
         } else if let Ok(pidfd) = self.pidfd.try_clone() {
-            // It sleeps in the kernel and dies when that ends; somebody must be there to reap it then.
+            // It sleeps in the kernel and dies when that ends; somebody must be there to reap it
+            // then.
             let thread = std::thread::Builder::new().name("pipeclog-reap".into());
             let _ = signals::with_all_blocked(|| {
                 thread.spawn(move || {

@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use crate::error::UnknownName;
 
-/// A limit on the bytes kept of each stream. Exactly `bytes` passes untouched; the policy acts on one more.
+/// A limit on the bytes kept of each stream. Exactly `bytes` passes untouched; the policy acts on
+/// one more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
     /// Bytes kept in memory, for each stream.
@@ -14,8 +15,8 @@ pub struct Limit {
     pub policy: LimitPolicy,
 }
 
-/// What happens to output beyond the limit. Under each policy but the last two the child runs on, unharmed,
-/// and `seen` counts every byte.
+/// What happens to output beyond the limit. Under each policy but the last two the child runs on,
+/// unharmed, and `seen` counts every byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LimitPolicy {
     /// Keep the first bytes, read and count the rest.
@@ -24,8 +25,9 @@ pub enum LimitPolicy {
     Tail,
     /// Keep the first bytes in memory and the rest in an unnamed temporary file ([`Spilled`]).
     Spill,
-    /// Keep the first bytes and kill the child, as [`crate::Kill`] says. For a file strategy the size is
-    /// looked at 20 times a second, so that the child may write more than the limit before it is killed.
+    /// Keep the first bytes and kill the child, as [`crate::Kill`] says. For a file strategy the
+    /// size is looked at 20 times a second, so that the child may write more than the limit before
+    /// it is killed.
     Kill,
     /// As `Kill`, but the capture is an error, which carries what was kept.
     Error,
@@ -72,7 +74,8 @@ impl FromStr for LimitPolicy {
 /// The part of a stream beyond the limit, in an unnamed file that vanishes when this is dropped.
 #[derive(Debug)]
 pub struct Spilled {
-    /// Where the part begins: read it with `read_at(buf, start)`; what stands before is in memory already.
+    /// Where the part begins: read it with `read_at(buf, start)`; what stands before is in memory
+    /// already.
     pub start: u64,
     /// Bytes in the part.
     pub len: u64,

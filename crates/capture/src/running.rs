@@ -5,9 +5,11 @@ use std::time::Instant;
 use crate::session::{Progress, Session};
 use crate::{Bound, Captured, Error, Stopped};
 
-/// A started capture. Between calls nobody reads: a child that fills its pipe waits, and loses nothing.
+/// A started capture. Between calls nobody reads: a child that fills its pipe waits, and loses
+/// nothing.
 ///
-/// Dropping it kills the child as [`crate::Kill`] says, at once and without the term grace, and reaps it.
+/// Dropping it kills the child as [`crate::Kill`] says, at once and without the term grace, and
+/// reaps it.
 #[must_use = "dropping it kills the child"]
 pub struct Running {
     session: Box<Session>,
@@ -30,7 +32,8 @@ impl Running {
     }
 
     /// Captures until all is over or the bound passes, and can then be called again, as Python's
-    /// `communicate(timeout)`. Only the last call hands out the bytes: all of them, from the first on.
+    /// `communicate(timeout)`. Only the last call hands out the bytes: all of them, from the first
+    /// on.
     pub fn wait(mut self, bound: Bound) -> Result<Waited, Error> {
         match self.session.wait(bound.instant(Instant::now())) {
             Ok(Progress::Finished) => self.session.finish().map(Waited::Finished),

@@ -1,8 +1,7 @@
 //! One capture under way: when it is over, and how it is brought to an end.
 
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
-
-use rustix::process::Signal;
 
 use crate::engine::Engine;
 use crate::flow::Flow;
@@ -15,7 +14,8 @@ pub(crate) const DEATH_BOUND: Duration = Duration::from_secs(10);
 /// How often the size of a file is looked at that must not pass a limit.
 const FILE_LOOK: Duration = Duration::from_millis(50);
 
-/// The rules around a flow. Time comes in from the clock at each step; the flow and the engine do the rest.
+/// The rules around a flow. Time comes in from the clock at each step; the flow and the engine do
+/// the rest.
 pub(crate) struct Session {
     pub(crate) flow: Flow,
     pub(crate) engine: Box<dyn Engine>,
@@ -73,6 +73,12 @@ impl Session {
             let now = Instant::now();
             self.settle(now)?;
             if self.flow.leader.has_exited() && self.flow.streams_ended() {
+                // The last bytes may have passed a limit, and that must not depend on who was
+                // faster.
+                if self.has_passed_unnoticed() {
+                    self.begin_kill(Stopped::Limit, now);
+                    continue;
+                }
                 return Ok(Progress::Finished);
             }
             if deadline.is_some_and(|deadline| deadline <= now) {
@@ -83,14 +89,16 @@ impl Session {
         }
     }
 
-    /// Ends the child and reads what it wrote until then. Bounded by the kill's grace and by [`DEATH_BOUND`].
+    /// Ends the child and reads what it wrote until then. Bounded by the kill's grace and by
+    /// [`DEATH_BOUND`].
     pub(crate) fn stop(&mut self, why: Stopped) -> Result<(), Error> {
         self.begin_kill(why, Instant::now());
         self.wait(None)?;
         Ok(())
     }
 
-    /// Ends the child after an error: SIGKILL, and no further reading, since reading may be what failed.
+    /// Ends the child after an error: SIGKILL, and no further reading, since reading may be what
+    /// failed.
     pub(crate) fn abort(&mut self) -> Result<(), Error> {
         let now = Instant::now();
         self.flow.stdout.begin_stop(StreamEnd::Stopped);
@@ -105,13 +113,14 @@ impl Session {
         if self.flow.leader.has_exited() && self.exit_seen.is_none() {
             self.exit_seen = Some(now);
         }
-        if matches!(self.phase, Phase::Running) && self.flow.fatal_limit().is_some() {
+        if self.has_passed_unnoticed() {
             self.begin_kill(Stopped::Limit, now);
         }
         match self.phase {
             Phase::Running => self.settle_running(now),
             Phase::Terminating { why, kill_at } => {
-                let over = self.exit_seen.is_some() && !self.flow.is_reading();
+                let nobody_else = self.kill.target == KillTarget::Leader;
+                let over = self.exit_seen.is_some() && (nobody_else || !self.flow.is_reading());
                 if kill_at <= now || over {
                     self.send_kill(why, now);
                     return self.settle(now);
@@ -128,6 +137,10 @@ impl Session {
                 Ok(())
             }
         }
+    }
+
+    fn has_passed_unnoticed(&self) -> bool {
+        matches!(self.phase, Phase::Running) && self.flow.fatal_limit().is_some()
     }
 
     fn settle_running(&mut self, now: Instant) -> Result<(), Error> {
@@ -171,15 +184,13 @@ impl Session {
         if self.kill.term_grace.is_zero() || leader_is_all {
             return self.send_kill(why, now);
         }
-        self.flow.leader.signal(Signal::TERM);
-        // A stopped process acts on SIGTERM only when it is continued.
-        self.flow.leader.signal(Signal::CONT);
+        self.flow.leader.terminate();
         let kill_at = now.checked_add(self.kill.term_grace).unwrap_or(now);
         self.phase = Phase::Terminating { why, kill_at };
     }
 
     fn send_kill(&mut self, why: Stopped, now: Instant) {
-        self.flow.leader.signal(Signal::KILL);
+        self.flow.leader.kill();
         self.phase = Phase::Killed {
             why,
             give_up_at: now + DEATH_BOUND,
@@ -221,7 +232,8 @@ impl Session {
             phase,
             ..
         } = self;
-        // An engine may hold on to descriptors (a ring does), and the drainer must be their only holder.
+        // An engine may hold on to descriptors (a ring does), and the drainer must be their only
+        // holder.
         drop(engine);
         let Flow {
             mut leader,
@@ -236,12 +248,15 @@ impl Session {
             .find_map(|it| it.fatal_limit().map(|limit| (it.name, limit)));
         let (stdout, held_out) = stdout.finish()?;
         let (stderr, held_err) = stderr.finish()?;
-        match background {
+        let held: Vec<OwnedFd> = held_out.into_iter().chain(held_err).collect();
+        let still_open = match background {
             Background::KeepDraining => {
-                drainer::drain_on(held_out.into_iter().chain(held_err).collect())
+                drainer::drain_on(held);
+                Vec::new()
             }
-            Background::Abandon => drop((held_out, held_err)),
-        }
+            Background::HandBack => held,
+            Background::Abandon => Vec::new(),
+        };
         let stopped = match phase {
             Phase::Running => None,
             Phase::Terminating { why, .. } | Phase::Killed { why, .. } => Some(why),
@@ -251,12 +266,51 @@ impl Session {
             stdout,
             stderr,
             stopped,
+            still_open,
         };
         match fatal {
             Some((name, limit)) if limit.policy == LimitPolicy::Error => {
                 Err(Error::limit(name, limit.bytes).with_partial(captured))
             }
             _ => Ok(captured),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use nix::sys::signal::Signal;
+
+    use super::*;
+    use crate::{Bound, Capture, Command, Strategy, Streams, sys};
+
+    /// While the child answers 2 MiB of stdin, it sends a thousand signals to this process, which a
+    /// handler catches without restarting what they interrupt.
+    #[test]
+    fn a_storm_of_signals_costs_no_byte_and_no_deadline() {
+        sys::count_without_restart(Signal::SIGUSR1);
+        let input = vec![b'i'; 2 << 20];
+        let storm = "i=0; while [ $i -lt 1000 ]; do kill -USR1 $PPID; i=$((i + 1)); done";
+        let script = format!("({storm}) 2>&- >&- <&- & cat; wait");
+        let bound = Bound::Timeout(Duration::from_secs(60));
+        let safe = Strategy::ALL
+            .into_iter()
+            .filter(|it| !it.is_hazard() && it.is_built());
+        for strategy in safe.filter(|it| it.streams() != Streams::None) {
+            let capture = Capture::new(strategy, End::EndOfFile, bound).stdin(input.clone());
+            let captured = capture
+                .run(&Command::new("sh").args(["-c", &script]))
+                .expect("it runs");
+            assert!(captured.stdout.bytes == input, "{strategy}: {captured:?}");
+            assert_eq!(captured.stopped, None, "{strategy}");
+        }
+        // They merge while they are pending, but the last of them must arrive.
+        let bound = Instant::now() + Duration::from_secs(30);
+        while sys::COUNTED.load(Ordering::Relaxed) == 0 {
+            assert!(Instant::now() < bound, "no signal came");
+            std::thread::yield_now();
         }
     }
 }

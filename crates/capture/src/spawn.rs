@@ -1,4 +1,5 @@
-//! Starting a child: the one module that spawns, so that another way of spawning can take its place.
+//! Starting a child: the one module that spawns, so that another way of spawning can take its
+//! place.
 
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
@@ -16,8 +17,8 @@ use crate::{Command, Error, KillTarget, descriptors, signals, sys};
 pub(crate) enum ChildEnd {
     /// What the caller has there, closed if it is closed there.
     Inherit,
-    /// This one. It is closed here once the child has it: a reader that holds its own write end never sees
-    /// the end of file.
+    /// This one. It is closed here once the child has it: a reader that holds its own write end
+    /// never sees the end of file.
     Given(OwnedFd),
 }
 
@@ -31,16 +32,18 @@ pub(crate) struct ChildEnds {
 
 /// Starts `command` with these ends; they are closed here when this returns, whatever it returns.
 ///
-/// Of our descriptors the child sees 0, 1 and 2 only, since the others are close-on-exec. (What the caller left
-/// inheritable, it inherits, as from any spawn.) It starts with no signal blocked and SIGPIPE at its default, which
-/// std sees to. The caller holds [`descriptors::LowNumbers`] meanwhile.
+/// Of our descriptors the child sees 0, 1 and 2 only, since the others are close-on-exec. (What the
+/// caller left inheritable, it inherits, as from any spawn.) It starts with no signal blocked and
+/// SIGPIPE at its default, which std sees to. The caller holds [`descriptors::LowNumbers`]
+/// meanwhile.
 pub(crate) fn spawn(
     command: &Command,
     ends: ChildEnds,
     grouping: Grouping,
     target: KillTarget,
 ) -> Result<Leader, Error> {
-    // Kept free for the pidfd, so that a shortage of descriptors shows before the child has done anything.
+    // Kept free for the pidfd, so that a shortage of descriptors shows before the child has done
+    // anything.
     let reserve =
         descriptors::dev_null().map_err(|errno| Error::system("open /dev/null", errno))?;
     let mut std_command = to_std(command, ends, grouping);
@@ -63,7 +66,8 @@ pub(crate) fn spawn(
     }
 }
 
-/// Kills and reaps a child that cannot be watched. It is not reaped yet, so its pid is still its own.
+/// Kills and reaps a child that cannot be watched. It is not reaped yet, so its pid is still its
+/// own.
 fn undo(pid: Pid) {
     let _ = rustix::process::kill_process(pid, Signal::KILL);
     while let Err(Errno::INTR) = rustix::process::waitid(WaitId::Pid(pid), WaitIdOptions::EXITED) {}

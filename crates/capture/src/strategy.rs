@@ -31,10 +31,11 @@ use crate::{Captured, Error, Input};
 
 pub(crate) use specimen::Specimen;
 
-/// How the caller gets at the child's output.
+/// How the caller gets at the child's output. Every strategy takes stdin.
 ///
-/// The first five are hazards: each makes one of the classic mistakes, for study, and nothing in this library saves
-/// it. The others keep the three laws: no hang, no loss, no harm to a background child; each says its exceptions.
+/// The first five are hazards: each makes one of the classic mistakes, for study, and nothing in
+/// this library saves it. The others keep the three laws: no hang, no loss, no harm to a background
+/// child; each says its exceptions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Strategy {
     /// Hazard: waits for the child's exit, and reads its pipes then.
@@ -76,7 +77,8 @@ pub enum Strategy {
 /// Whether a strategy may hang.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StrategyKind {
-    /// It hangs under the condition that its documentation states; bound, limit and end do not apply.
+    /// It hangs under the condition that its documentation states; bound, limit and end do not
+    /// apply.
     Hazard,
     /// It hangs only where its options say so: without a bound, as long as the child lives.
     Safe,
@@ -134,9 +136,9 @@ impl Strategy {
 
     /// The strategy to use when nothing speaks for another: [`Strategy::Poll`].
     ///
-    /// Pipes, because they do what programs expect: a script's `> /dev/stderr` truncates a captured file,
-    /// but not a pipe, and `/dev/stdout` cannot be opened on a socket. poll(2), because
-    /// it needs no thread, and three descriptors are too few for epoll to gain anything.
+    /// Pipes, because they do what programs expect: a script's `> /dev/stderr` truncates a captured
+    /// file, but not a pipe, and `/dev/stdout` cannot be opened on a socket. poll(2), because it
+    /// needs no thread, and three descriptors are too few for epoll to gain anything.
     pub fn recommended() -> Strategy {
         Strategy::Poll
     }
@@ -213,14 +215,14 @@ impl Strategy {
         }
     }
 
-    /// Whether the child writes into files: there is no end of file to wait for, and a background descendant
-    /// is never blocked, nor harmed by our leaving.
+    /// Whether the child writes into files: there is no end of file to wait for, and a background
+    /// descendant is never blocked, nor harmed by our leaving.
     pub fn writes_files(self) -> bool {
         matches!(self, Strategy::TempFile | Strategy::Memfd)
     }
 
-    /// Whether this build has it. A strategy that needs a feature keeps its name without it. (That io_uring
-    /// is forbidden here shows only when it is run.)
+    /// Whether this build has it. A strategy that needs a feature keeps its name without it. (That
+    /// io_uring is forbidden here shows only when it is run.)
     pub fn is_built(self) -> bool {
         !matches!(self.method(), Method::Missing { .. })
     }

@@ -2,11 +2,12 @@
 
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::FileExt;
 
+use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 
-use crate::{Error, Limit, LimitPolicy, Output, Spilled, StreamEnd, engine, keep::Keep};
+use crate::keep::{self, Keep};
+use crate::{Error, Limit, LimitPolicy, Output, Spilled, StreamEnd, engine};
 
 /// Where a stream's bytes come from.
 #[derive(Debug)]
@@ -31,8 +32,8 @@ pub(crate) struct Stream {
     keep: Keep,
     limit: Option<Limit>,
     end: Option<StreamEnd>,
-    /// Set when the capture was stopped while the stream was open: that is then how it ended, even if killing
-    /// its writers brought the end of file.
+    /// Set when the capture was stopped while the stream was open: that is then how it ended, even
+    /// if killing its writers brought the end of file.
     stopped: Option<StreamEnd>,
 }
 
@@ -125,10 +126,7 @@ impl Stream {
             Ok(0) => Pumped::Ended,
             Ok(_) => Pumped::Bytes,
             Err(Errno::AGAIN) => Pumped::Empty,
-            // The last slave was closed, and the hangup tells it from a failure.
-            Err(Errno::IO) if matches!(&self.source, Source::Terminal(fd) if engine::is_hung_up(fd)) => {
-                Pumped::Ended
-            }
+            Err(Errno::IO) if self.is_closed_terminal() => Pumped::Ended,
             // A socket's peer that left with our bytes unread.
             Err(Errno::CONNRESET) => Pumped::Ended,
             Err(errno) => {
@@ -144,10 +142,21 @@ impl Stream {
         Ok(pumped)
     }
 
-    /// Reads what the stream holds now, and then says that it has ended by `end`, unless that met its end of file.
+    /// Whether the last slave of a pty was closed: the master then reads EIO, and the hangup tells
+    /// it from a failure.
+    fn is_closed_terminal(&self) -> bool {
+        match &self.source {
+            Source::Terminal(fd) => engine::is_hung_up(fd),
+            Source::Pipe(_) | Source::File(_) | Source::Nothing(_) => false,
+        }
+    }
+
+    /// Reads what the stream holds now, and then says that it has ended by `end`, unless that met
+    /// its end of file.
     ///
-    /// After the leader's exit all that it wrote is in the pipe, so this loses none of it. It reads no more than
-    /// the pipe held at the start: an endless background writer would otherwise keep us here for ever.
+    /// After the leader's exit all that it wrote is in the pipe, so this loses none of it. It reads
+    /// no more than the pipe held at the start: an endless background writer would otherwise keep
+    /// us here for ever.
     pub(crate) fn drain_and_end(&mut self, end: StreamEnd) -> Result<(), Error> {
         let mut left = match (&self.source, self.end) {
             (Source::Pipe(fd), None) => rustix::io::ioctl_fionread(fd)
@@ -189,6 +198,7 @@ impl Stream {
 
     /// Hands out what was kept, and our end if a descendant still holds the stream.
     pub(crate) fn finish(self) -> Result<(Output, Option<OwnedFd>), Error> {
+        let passed = self.fatal_limit().map(|_| StreamEnd::LimitReached);
         let Stream {
             source,
             mut keep,
@@ -198,7 +208,7 @@ impl Stream {
             ..
         } = self;
         let at_end_of_file = end == Some(StreamEnd::EndOfFile);
-        let end = stopped.or(end).unwrap_or(StreamEnd::Stopped);
+        let end = passed.or(stopped).or(end).unwrap_or(StreamEnd::Stopped);
         match source {
             Source::File(file) => Ok((file_output(file, limit, end)?, None)),
             Source::Nothing(_) => Ok((Output::without_bytes(end), None)),
@@ -232,10 +242,11 @@ fn file_output(file: File, limit: Option<Limit>, end: StreamEnd) -> Result<Outpu
     })
 }
 
-/// The bytes of the file that the limit keeps, and the file's size. The child shares the file's offset, so
-/// reads name theirs. A file that shrinks meanwhile (a descendant truncates it) gives what is left.
+/// The bytes of the file that the limit keeps, and the file's size. The child shares the file's
+/// offset, so reads name theirs. A file that shrinks meanwhile (a descendant truncates it) gives
+/// what is left.
 fn read_back(file: &File, limit: Option<Limit>) -> Result<(Vec<u8>, u64), Error> {
-    let failed = |cause| Error::system("read back the child's output file", cause);
+    let failed = |cause: std::io::Error| Error::system("read back the child's output file", cause);
     let size = file.metadata().map_err(failed)?.len();
     let most = limit.map_or(u64::MAX, |limit| limit.bytes as u64);
     let from = match limit.map(|limit| limit.policy) {
@@ -244,19 +255,17 @@ fn read_back(file: &File, limit: Option<Limit>) -> Result<(Vec<u8>, u64), Error>
     };
     let wanted = usize::try_from(size.min(most)).unwrap_or(usize::MAX);
     let mut bytes = Vec::new();
-    bytes
-        .try_reserve_exact(wanted)
-        .map_err(|_| failed(std::io::ErrorKind::OutOfMemory.into()))?;
-    bytes.resize(wanted, 0);
-    let mut filled = 0;
-    while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        match file.read_at(rest, from + filled as u64) {
+    keep::reserve(&mut bytes, wanted)?;
+    while bytes.len() < wanted {
+        let at = from + bytes.len() as u64;
+        // Into memory that nobody has zeroed. It may be more than was asked for, and then so may
+        // this read.
+        match rustix::io::pread(file, spare_capacity(&mut bytes), at) {
             Ok(0) => break,
-            Ok(count) => filled += count,
-            Err(cause) if cause.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(cause) => return Err(failed(cause)),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(failed(errno.into())),
         }
     }
-    bytes.truncate(filled);
+    bytes.truncate(wanted);
     Ok((bytes, size))
 }

@@ -1,48 +1,71 @@
 //! The descendants of a leader, found by `/proc`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::fd::OwnedFd;
 
 use rustix::process::{Pid, PidfdFlags, Signal};
 
-/// How often the walk is repeated when it finds new descendants; a fork bomb must not keep it busy for ever.
+use crate::engine;
+
+/// How often the walk is repeated when it finds new descendants; a fork bomb must not keep it busy
+/// for ever.
 const ROUNDS: usize = 32;
 
-/// What becomes of a descendant as it is found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Found {
-    /// Nothing.
-    RunsOn,
-    /// It is stopped, and the walk is repeated until it finds no new one: what is stopped cannot fork.
-    IsStopped,
+/// The descendants of a leader, the leader itself excepted, each held by a pidfd once it was found.
+///
+/// A descendant is a process in the leader's group or session, or a child of a descendant. They
+/// must be found before the first of them dies, since the children of the dead are given to another
+/// parent; who was found once stays known.
+#[derive(Default)]
+pub(crate) struct Descendants {
+    held: BTreeMap<i32, OwnedFd>,
 }
 
-/// Finds every descendant of `leader` by a walk of `/proc`, the leader itself excepted, and holds each by a pidfd.
-///
-/// A descendant is a process in the leader's group or session, or a child of a descendant. They must be found before the
-/// first of them dies, since the children of the dead are given to another parent. The leader must not
-/// have been reaped, so that its pid still names its group.
-pub(crate) fn descendants_of(leader: Pid, found: Found) -> Vec<OwnedFd> {
-    let mut held: BTreeMap<i32, OwnedFd> = BTreeMap::new();
-    for _ in 0..ROUNDS {
-        let processes = scan();
-        let before = held.len();
-        for process in descendants(leader.as_raw_pid(), &processes) {
-            if held.contains_key(&process.pid) {
-                continue;
+impl Descendants {
+    /// Looks once. The leader must not have been reaped, so that its pid still names its group.
+    pub(crate) fn find(&mut self, leader: Pid) {
+        self.look(leader);
+    }
+
+    /// Stops each as it is found, and looks again until no new one is found: what is stopped
+    /// cannot fork.
+    pub(crate) fn find_and_stop(&mut self, leader: Pid) {
+        for _ in 0..ROUNDS {
+            self.signal(Signal::STOP);
+            if self.look(leader) == 0 {
+                return;
             }
-            let Some(pidfd) = hold(process) else { continue };
-            if found == Found::IsStopped {
-                let _ = rustix::process::pidfd_send_signal(&pidfd, Signal::STOP);
-            }
-            held.insert(process.pid, pidfd);
         }
-        if held.len() == before || found == Found::RunsOn {
-            break;
+        self.signal(Signal::STOP);
+    }
+
+    /// Signals each that was found. That it has gone is normal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        for pidfd in self.held.values() {
+            let _ = rustix::process::pidfd_send_signal(pidfd, signal);
         }
     }
-    held.into_values().collect()
+
+    /// How many are new.
+    fn look(&mut self, leader: Pid) -> usize {
+        let processes = scan();
+        // Only after the scan: who lives now had this pid while it was made.
+        self.held.retain(|_, pidfd| !engine::is_readable(pidfd));
+        let before = self.held.len();
+        let roots: Vec<i32> = self
+            .held
+            .keys()
+            .copied()
+            .chain([leader.as_raw_pid()])
+            .collect();
+        for process in descendants(leader.as_raw_pid(), &roots, &processes) {
+            if let Some(pidfd) = hold(process) {
+                self.held.insert(process.pid, pidfd);
+            }
+        }
+        self.held.len() - before
+    }
 }
 
 /// What the walk knows of one process (proc_pid_stat(5)).
@@ -56,7 +79,8 @@ struct Process {
     started: u64,
 }
 
-/// Opens a pidfd, and looks again at what it stands for: the pid may have passed to another process since the scan.
+/// Opens a pidfd, and looks again at what it stands for: the pid may have passed to another process
+/// since the scan.
 fn hold(process: &Process) -> Option<OwnedFd> {
     let pidfd =
         rustix::process::pidfd_open(Pid::from_raw(process.pid)?, PidfdFlags::empty()).ok()?;
@@ -78,7 +102,8 @@ fn look_at(pid: i32) -> Option<Process> {
     parse(pid, &fs::read(format!("/proc/{pid}/stat")).ok()?)
 }
 
-/// The name, in parentheses, may hold anything, so the fields are counted from its last parenthesis.
+/// The name, in parentheses, may hold anything, so the fields are counted from its last
+/// parenthesis.
 fn parse(pid: i32, stat: &[u8]) -> Option<Process> {
     let after_name = stat
         .iter()
@@ -99,19 +124,18 @@ fn parse(pid: i32, stat: &[u8]) -> Option<Process> {
     })
 }
 
-/// The descendants among these: a fixed point, since a parent may be listed after its child.
-fn descendants(leader: i32, processes: &[Process]) -> Vec<&Process> {
-    let mut members: Vec<&Process> = Vec::new();
+/// The descendants among these that are no roots: a fixed point, since a parent may be listed after
+/// its child.
+fn descendants<'a>(leader: i32, roots: &[i32], processes: &'a [Process]) -> Vec<&'a Process> {
+    let mut pids: BTreeSet<i32> = roots.iter().copied().collect();
+    let mut members = Vec::new();
     loop {
         let before = members.len();
         for process in processes {
-            let known =
-                process.pid == leader || members.iter().any(|member| member.pid == process.pid);
             let joins = process.group == leader
                 || process.session == leader
-                || process.parent == leader
-                || members.iter().any(|member| member.pid == process.parent);
-            if !known && joins {
+                || pids.contains(&process.parent);
+            if joins && pids.insert(process.pid) {
                 members.push(process);
             }
         }
@@ -172,15 +196,19 @@ mod tests {
             started: 0,
         };
         let all = [
-            process(5, 4, 90, 90), // grandchild, listed before its parent
-            process(4, 3, 80, 80), // child
-            process(6, 1, 3, 70),  // orphan in the leader's group
-            process(7, 1, 60, 3),  // orphan in the leader's session
-            process(8, 1, 50, 50), // a stranger
-            process(3, 2, 3, 3),   // the leader
+            process(5, 4, 90, 90),  // grandchild, listed before its parent
+            process(4, 3, 80, 80),  // child
+            process(6, 1, 3, 70),   // orphan in the leader's group
+            process(7, 1, 60, 3),   // orphan in the leader's session
+            process(8, 1, 50, 50),  // a stranger
+            process(11, 9, 40, 40), // child of one found earlier, whose own parent is gone
+            process(3, 2, 3, 3),    // the leader
         ];
-        let mut found: Vec<i32> = descendants(3, &all).iter().map(|it| it.pid).collect();
+        let mut found: Vec<i32> = descendants(3, &[3, 9], &all)
+            .iter()
+            .map(|it| it.pid)
+            .collect();
         found.sort_unstable();
-        assert_eq!(found, [4, 5, 6, 7]);
+        assert_eq!(found, [4, 5, 6, 7, 11]);
     }
 }

@@ -128,7 +128,10 @@ pub(crate) fn main(prefix: &[&str]) -> Result<ExitCode, Failure> {
         // Its own descendants are in it by birth.
         background.session = Session::Inherited;
     }
-    let ready = |mut link: UnixStream| link.write_all(&[READY]).map_err(failed);
+    let ready = |mut link: UnixStream| {
+        // If the leader has been killed meanwhile, a forked child would live on, and so does this one.
+        let _ = link.write_all(&[READY]);
+    };
     if background.depth <= 1 {
         let process = Process::new(prefix, LedgerFile::none());
         return process.run(
@@ -139,7 +142,7 @@ pub(crate) fn main(prefix: &[&str]) -> Result<ExitCode, Failure> {
     }
     background.depth -= 1;
     let child = start(prefix, &background, writer, &Closed::default())?;
-    ready(link)?;
+    ready(link);
     match (background.intermediates, child) {
         (Intermediates::Wait, Some(mut child)) => {
             let status = child

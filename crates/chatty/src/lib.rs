@@ -47,7 +47,7 @@ pub fn main(prefix: &[&str], args: impl IntoIterator<Item = OsString>) -> ExitCo
     let done = match args.task() {
         Ok(Task::Print(json)) => print(&json),
         Ok(Task::Run { script, ledger }) => {
-            Process::new(prefix, ledger).run(&script, script.steps(), || Ok(()))
+            Process::new(prefix, ledger).run(&script, script.steps(), || {})
         }
         Ok(Task::Descend) => descend::main(prefix),
         Err(error) => {

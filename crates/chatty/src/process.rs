@@ -88,12 +88,12 @@ impl<'a> Process<'a> {
         mut self,
         script: &Script,
         mut steps: Steps<'_>,
-        ready: impl FnOnce() -> Result<(), Failure>,
+        ready: impl FnOnce(),
     ) -> Result<ExitCode, Failure> {
         self.broken_pipe = script.broken_pipe;
         self.would_block = script.would_block;
         signals::set_up(script).map_err(|error| Failure::io("set up signals", error))?;
-        ready()?;
+        ready();
         let ending = match self.do_steps(&mut steps)? {
             Flow::Ended(ending) => ending,
             Flow::Joined => Ending::Code(0),

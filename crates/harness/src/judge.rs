@@ -149,7 +149,9 @@ fn compare(
     });
     let stopped = report.is_some_and(|report| report.stopped.is_some());
     // A descendant that still held the stream owes nothing: the capture was told to end without it.
-    let without_descendants = stream.is_some_and(|stream| stream.end != "end of file") && !stopped;
+    let ended_early =
+        |stream: &StreamReport| !matches!(stream.end.as_str(), "end of file" | "not captured");
+    let without_descendants = stream.is_some_and(ended_early) && !stopped;
     let alone = without_descendants.then(|| leader_alone(&scenario.script));
     let script = alone.as_ref().unwrap_or(&scenario.script);
     let input = Input::Pattern(scenario.stdin_len());
@@ -179,6 +181,10 @@ fn window(scenario: &Scenario, stream: Option<&StreamReport>) -> Window {
     let (Some(limit), Some(stream)) = (scenario.parent.limit, stream) else {
         return Window::WHOLE;
     };
+    // A strategy that hands the streams through keeps nothing, so it limits nothing.
+    if stream.end == "not captured" {
+        return Window::WHOLE;
+    }
     match scenario.parent.limit_policy.as_deref() {
         Some("tail") => Window {
             start: stream.seen - stream.kept.min(stream.seen),

@@ -8,6 +8,7 @@ pub mod library;
 pub mod machine;
 pub mod pool;
 mod quiet;
+pub mod stop;
 pub mod throughput;
 mod tree;
 pub mod trial;

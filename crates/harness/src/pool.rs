@@ -138,16 +138,19 @@ impl Drop for Worker {
     }
 }
 
-/// The worker's side: answers requests until its stdin ends.
+/// The worker's side: answers requests until its stdin ends, or `run` gives one up.
 ///
 /// # Errors
 ///
 /// When stdin or stdout fail, or a request is not one.
-pub fn serve(mut run: impl FnMut(&Request) -> Outcome) -> io::Result<()> {
+pub fn serve(mut run: impl FnMut(&Request) -> Option<Outcome>) -> io::Result<()> {
     let mut answers = io::stdout().lock();
     for line in io::stdin().lock().lines() {
         let request: Request = serde_json::from_str(&line?)?;
-        serde_json::to_writer(&mut answers, &run(&request))?;
+        let Some(outcome) = run(&request) else {
+            break;
+        };
+        serde_json::to_writer(&mut answers, &outcome)?;
         answers.write_all(b"\n")?;
         answers.flush()?;
     }

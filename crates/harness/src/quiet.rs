@@ -2,6 +2,8 @@
 //!
 //! This is evidence of a hang, not a proof of a deadlock: it does not ask who could wake whom.
 
+use std::time::Duration;
+
 use pipeclog_scenario::outcome::{EndedBy, Role};
 use pipeclog_waitgraph::snapshot::{Pid, Process, Snapshot, State, Task, Timeout, Wait};
 
@@ -47,41 +49,46 @@ impl Cast {
     }
 }
 
-/// What two looks, `first` before `second`, say of a trial; nothing if something moved, or will by a timer of its own.
-pub(crate) fn judge(first: &Snapshot, second: &Snapshot, cast: Cast) -> Option<EndedBy> {
-    let mut judged = EndedBy::Quiescence;
-    let leader_gone = !cast
-        .members(second)
-        .any(|(role, process)| role == Role::Child && !is_dead(process));
+/// What two looks, `first` before `second`, say of a trial; nothing if something moved, or will by a timer of its own within
+/// `bound`.
+pub(crate) fn judge(
+    first: &Snapshot,
+    second: &Snapshot,
+    cast: Cast,
+    bound: Duration,
+) -> Option<EndedBy> {
+    let mut polls = false;
     for (role, process) in cast.members(second) {
         let before = first
             .process(process.pid)
             .filter(|before| before.start_ticks == process.start_ticks)?;
         for task in &process.tasks {
             let before = before.tasks.iter().find(|before| before.tid == task.tid)?;
-            match activity(before, task) {
+            match activity(before, task, bound) {
                 Activity::None => {}
-                // A descendant that sleeps on may hold the stream for as long as it likes: the leader has gone.
-                Activity::Timer if role == Role::Descendant && leader_gone => {
-                    judged = EndedBy::LeaderGone
-                }
-                // A parent that asks again and again, and does nothing else.
-                Activity::Timer | Activity::Poll if role == Role::Parent => {
-                    judged = EndedBy::Polling
-                }
-                Activity::Timer | Activity::Poll | Activity::Runs => return None,
+                Activity::Sleeps if role == Role::Parent => polls = true,
+                Activity::Sleeps | Activity::Runs => return None,
             }
         }
     }
-    // A parent that polls is stuck only if a child is blocked for good; otherwise it waits, and rightly.
-    let child_blocked = cast.members(second).any(|(role, process)| {
-        role == Role::Child
-            && process
-                .tasks
-                .iter()
-                .any(|task| matches!(task.wait, Wait::Write { .. }))
-    });
-    (judged != EndedBy::Polling || child_blocked).then_some(judged)
+    let living = |wanted| {
+        cast.members(second)
+            .filter(move |(role, process)| *role == wanted && !is_dead(process))
+    };
+    let writes = |task: &Task| matches!(task.wait, Wait::Write { .. });
+    // A parent that polls is stuck only if its child is blocked for good; otherwise it waits, and rightly.
+    let child_blocked = living(Role::Child).any(|(_, process)| process.tasks.iter().any(writes));
+    match (polls, child_blocked) {
+        (true, true) => Some(EndedBy::Polling),
+        (true, false) => None,
+        (false, _)
+            if living(Role::Child).next().is_none()
+                && living(Role::Descendant).next().is_some() =>
+        {
+            Some(EndedBy::LeaderGone)
+        }
+        (false, _) => Some(EndedBy::Quiescence),
+    }
 }
 
 fn is_dead(process: &Process) -> bool {
@@ -92,39 +99,45 @@ fn is_dead(process: &Process) -> bool {
 }
 
 enum Activity {
-    /// It did not run in between, and no timer will wake it.
+    /// It did not run in between, and no timer will wake it in time.
     None,
-    /// It did not run in between, and a timer will wake it.
-    Timer,
-    /// It ran in between, and has come back to a sleep.
-    Poll,
+    /// It is in a plain sleep, and may have come back to it from others.
+    Sleeps,
     /// It runs, or may.
     Runs,
 }
 
-fn activity(before: &Task, task: &Task) -> Activity {
+fn activity(before: &Task, task: &Task, bound: Duration) -> Activity {
     let ran = before.switches_voluntary != task.switches_voluntary
         || before.switches_involuntary != task.switches_involuntary
         || task.switches_voluntary.is_none();
-    let sleeps = matches!(task.wait, Wait::Sleep { .. });
     match task.state {
         State::Zombie | State::Dead | State::Stopped | State::Traced => Activity::None,
-        State::Sleeping if ran && sleeps => Activity::Poll,
-        State::Sleeping if ran || before.syscall != task.syscall => Activity::Runs,
-        State::Sleeping if has_timer(&task.wait) => Activity::Timer,
-        State::Sleeping => Activity::None,
-        State::Running | State::Disk | State::Other | State::Unread => Activity::Runs,
+        State::Sleeping
+            if !wakes_within(&task.wait, bound) && !ran && before.syscall == task.syscall =>
+        {
+            Activity::None
+        }
+        State::Sleeping if matches!(task.wait, Wait::Sleep { .. }) => Activity::Sleeps,
+        State::Sleeping | State::Running | State::Disk | State::Other | State::Unread => {
+            Activity::Runs
+        }
     }
 }
 
-fn has_timer(wait: &Wait) -> bool {
+/// Whether a timer of its own may wake it before the trial is over.
+fn wakes_within(wait: &Wait, bound: Duration) -> bool {
     match wait {
         Wait::Poll { timeout, .. }
         | Wait::Epoll { timeout, .. }
         | Wait::Futex { timeout, .. }
         | Wait::Sleep { timeout }
         | Wait::Signal { timeout, .. }
-        | Wait::IoUring { timeout, .. } => *timeout != Timeout::Never,
+        | Wait::IoUring { timeout, .. } => match timeout {
+            Timeout::Never => false,
+            Timeout::After(nanoseconds) => u128::from(*nanoseconds) < bound.as_nanos(),
+            Timeout::At(_) | Timeout::Unread => true,
+        },
         Wait::Running | Wait::Other { .. } | Wait::Unknown => true,
         Wait::Read { .. }
         | Wait::Write { .. }

@@ -38,6 +38,15 @@ pub(crate) struct Reaped {
     pub(crate) end: End,
 }
 
+/// Whether a trial still has processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// At least one.
+    Some,
+    /// None: the kernel says so.
+    Nothing,
+}
+
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
@@ -124,19 +133,25 @@ impl Tree {
         self.pidfd.as_fd()
     }
 
-    /// Reaps whatever has ended by now, and says what this tree has seen end so far.
-    pub(crate) fn reap(&mut self) -> &[Reaped] {
+    /// Reaps whatever has ended by now; says whether anything of the trial is left.
+    pub(crate) fn reap(&mut self) -> Left {
         loop {
             match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-                Ok(status) => match (status.pid(), end_of(status)) {
-                    (Some(pid), Some(end)) => self.reaped.push(Reaped { pid, end }),
-                    _ => break,
-                },
+                Ok(WaitStatus::StillAlive) => return Left::Some,
+                Ok(status) => {
+                    if let (Some(pid), Some(end)) = (status.pid(), end_of(status)) {
+                        self.reaped.push(Reaped { pid, end });
+                    }
+                }
                 Err(Errno::EINTR) => {}
-                // ECHILD: no child is left.
-                Err(_) => break,
+                // ECHILD: the kernel itself says that this process has no child.
+                Err(_) => return Left::Nothing,
             }
         }
+    }
+
+    /// Those that have been reaped so far.
+    pub(crate) fn reaped(&self) -> &[Reaped] {
         &self.reaped
     }
 
@@ -163,11 +178,10 @@ impl Tree {
             let _ = killpg(self.leader, Signal::SIGKILL);
         }
         loop {
-            self.reap();
-            let living = self.living();
-            if living.is_empty() {
+            if self.reap() == Left::Nothing {
                 return Ok(self.reaped);
             }
+            let living = self.living();
             if Instant::now() > bound {
                 let pids = living.into_iter().map(Pid::as_raw).collect();
                 return Err(TreeError::Survivors { pids });

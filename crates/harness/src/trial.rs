@@ -13,26 +13,32 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::stat::Mode;
 use pipeclog_chatty::Ledger;
 use pipeclog_scenario::outcome::{CaptureReport, Measured, Outcome, Verdict, Written};
 use pipeclog_scenario::pattern::{self, Tag};
 use pipeclog_scenario::scenario::{Descendants, Expect, Scenario};
 
+use tempfile::TempDir;
+
 use crate::judge::{self, Ended};
 use crate::pool::Request;
+use crate::stop::Stop;
 use crate::tree::{End, Tree, TreeError};
-use crate::watch::{self, Watched};
+use crate::watch::{self, WatchError, Watched};
 
 /// How long descendants that are awaited may take.
 const AWAIT_BOUND: Duration = Duration::from_secs(10);
 
 /// What trials need of their surroundings.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Setup {
     /// The `pipeclog` binary: parent and, by its subcommand, child.
     pub program: PathBuf,
     /// The bound on each trial: the backstop for what nothing else ends.
     pub deadline: Duration,
+    /// What makes a trial be given up, its processes killed and reaped as ever.
+    pub stop: Stop,
 }
 
 /// Why a trial says nothing about its strategy.
@@ -46,22 +52,26 @@ enum TrialError {
     #[error(transparent)]
     Tree(#[from] TreeError),
     #[error(transparent)]
-    Watch(#[from] watch::WatchError),
+    Watch(#[from] WatchError),
+    #[error("failed to make the FIFO {name} in a temporary directory: {source}")]
+    Fifo { name: String, source: io::Error },
     #[error("failed to write the script as JSON: {0}")]
     Script(#[from] pipeclog_scenario::script::ScriptError),
 }
 
-/// Runs one trial. It takes the children of this process for those of the trial: run one at a time, in a process that
-/// has no others (see [`crate::pool`]).
-pub fn run(request: &Request, setup: &Setup) -> Outcome {
+/// Runs one trial; nothing if it was given up. It takes the children of this process for those of the trial: run one at a
+/// time, in a process that has no others (see [`crate::pool`]).
+pub fn run(request: &Request, setup: &Setup) -> Option<Outcome> {
     if let Some(Expect::NotApplicable { why }) = request.scenario.expectation(request.strategy) {
-        return verdict(Verdict::Skipped { why: why.clone() });
+        return Some(verdict(Verdict::Skipped { why: why.clone() }));
     }
-    try_run(request, setup).unwrap_or_else(|error| {
-        verdict(Verdict::Broken {
+    match try_run(request, setup) {
+        Ok(outcome) => Some(outcome),
+        Err(TrialError::Watch(WatchError::Stopped)) => None,
+        Err(error) => Some(verdict(Verdict::Broken {
             why: error.to_string(),
-        })
-    })
+        })),
+    }
 }
 
 fn verdict(verdict: Verdict) -> Outcome {
@@ -77,13 +87,16 @@ fn try_run(request: &Request, setup: &Setup) -> Result<Outcome, TrialError> {
     let files = Files::new(&request.scenario)?;
     let started = Instant::now();
     let mut tree = Tree::start(&mut parent(request, setup, &files)?)?;
-    let watched = watch::until_end_or_hang(&tree, started, setup.deadline)?;
-    let wall = started.elapsed();
-    if let (Watched::Ended, Descendants::Awaited) = (&watched, request.scenario.descendants) {
-        watch::until_descendants_end(&mut tree, Instant::now() + AWAIT_BOUND);
-    }
+    let (watched, wall) = match watch_to_the_end(&mut tree, request, setup, started) {
+        Ok(watched) => watched,
+        Err(error) => {
+            tree.clear()?;
+            return Err(error.into());
+        }
+    };
     // Only those that are dead already: what lives is about to be killed, and not by the strategy.
-    let by_themselves = tree.reap().to_vec();
+    tree.reap();
+    let by_themselves = tree.reaped().to_vec();
     let leader = tree.leader();
     let left_over = tree
         .living()
@@ -123,6 +136,21 @@ fn try_run(request: &Request, setup: &Setup) -> Result<Outcome, TrialError> {
     })
 }
 
+/// Waits for the end of the parent, and of descendants where they are awaited; says how long the parent lived.
+fn watch_to_the_end(
+    tree: &mut Tree,
+    request: &Request,
+    setup: &Setup,
+    started: Instant,
+) -> Result<(Watched, Duration), WatchError> {
+    let watched = watch::until_end_or_hang(tree, &setup.stop, started, setup.deadline)?;
+    let wall = started.elapsed();
+    if let (Watched::Ended, Descendants::Awaited) = (&watched, request.scenario.descendants) {
+        watch::until_descendants_end(tree, &setup.stop, Instant::now() + AWAIT_BOUND)?;
+    }
+    Ok((watched, wall))
+}
+
 fn measured(wall: Duration, report: Option<&CaptureReport>) -> Measured {
     Measured {
         wall_us: u64::try_from(wall.as_micros()).unwrap_or(u64::MAX),
@@ -141,6 +169,8 @@ struct Files {
     report: File,
     stdout: File,
     stderr: File,
+    /// The parent's working directory, where the scenario has FIFOs: they alone cannot do without a name.
+    directory: Option<TempDir>,
 }
 
 impl Files {
@@ -168,6 +198,7 @@ impl Files {
             report: memory_file()?,
             stdout: memory_file()?,
             stderr: memory_file()?,
+            directory: fifos(&scenario.fifos)?,
         })
     }
 
@@ -187,6 +218,26 @@ impl Files {
     fn report(&self) -> Option<CaptureReport> {
         serde_json::from_slice(&std::fs::read(path_of(&self.report)).ok()?).ok()
     }
+}
+
+fn fifos(names: &[String]) -> Result<Option<TempDir>, TrialError> {
+    if names.is_empty() {
+        return Ok(None);
+    }
+    let made = tempfile::Builder::new().prefix("pipeclog-").tempdir();
+    let directory = made.map_err(|source| TrialError::Io {
+        what: "make a temporary directory",
+        source,
+    })?;
+    for name in names {
+        nix::unistd::mkfifo(&directory.path().join(name), Mode::S_IRUSR | Mode::S_IWUSR).map_err(
+            |errno| TrialError::Fifo {
+                name: name.clone(),
+                source: errno.into(),
+            },
+        )?;
+    }
+    Ok(Some(directory))
 }
 
 fn memory_file() -> Result<File, TrialError> {
@@ -240,6 +291,9 @@ fn parent(request: &Request, setup: &Setup, files: &Files) -> Result<Command, Tr
         .arg(path_of(&files.script))
         .arg("--ledger")
         .arg(path_of(&files.ledger));
+    if let Some(directory) = &files.directory {
+        command.current_dir(directory.path());
+    }
     let clone = |file: &File| {
         file.try_clone().map_err(|source| TrialError::Io {
             what: "duplicate a descriptor",

@@ -3,14 +3,14 @@
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use pipeclog_procscan::{ScanError, Scanner, Selection};
 use pipeclog_scenario::outcome::{EndedBy, Hang};
 use pipeclog_waitgraph::snapshot::{Pid, Snapshot};
 
 use crate::evidence;
 use crate::quiet::{self, Cast};
-use crate::tree::Tree;
+use crate::stop::{Stop, Woken};
+use crate::tree::{Left, Tree};
 
 /// Most trials end before this, unwatched.
 const FIRST_LOOK: Duration = Duration::from_millis(20);
@@ -21,6 +21,9 @@ const TICK: Duration = Duration::from_millis(10);
 const QUIET_FOR: Duration = Duration::from_millis(100);
 /// How long a parent may poll a child that does not move: it comes back from many sleeps, and reads nothing.
 const POLLING_FOR: Duration = Duration::from_millis(400);
+
+/// Between looks at descendants that are awaited.
+const DESCENDANTS_TICK: Duration = Duration::from_millis(1);
 
 /// How a watch ended.
 #[derive(Debug)]
@@ -37,6 +40,9 @@ pub(crate) enum WatchError {
     /// poll(2) refused.
     #[error("failed to wait for the parent's exit (poll): {0}")]
     Poll(#[source] Errno),
+    /// It was told to give up.
+    #[error("the trial was given up: a signal, or the end of whoever asked for it")]
+    Stopped,
     /// `/proc` could not be read.
     #[error(transparent)]
     Scan(#[from] ScanError),
@@ -45,10 +51,11 @@ pub(crate) enum WatchError {
 /// Waits until the parent has exited, or is found to hang.
 pub(crate) fn until_end_or_hang(
     tree: &Tree,
+    stop: &Stop,
     started: Instant,
     deadline: Duration,
 ) -> Result<Watched, WatchError> {
-    if ended_within(tree, FIRST_LOOK)? {
+    if ended_within(tree, stop, FIRST_LOOK)? {
         return Ok(Watched::Ended);
     }
     let observer = Pid(std::process::id());
@@ -60,14 +67,18 @@ pub(crate) fn until_end_or_hang(
     let mut quiet: Option<Quiet> = None;
     loop {
         let look = scanner.scan(&Selection::Tree(vec![observer]))?;
-        quiet = Quiet::after(quiet, look, cast);
+        quiet = Quiet::after(quiet, look, cast, deadline);
         let hung = match &quiet {
             Some(quiet) if quiet.is_long_enough() => quiet.ended_by,
             _ if started.elapsed() >= deadline => Some(EndedBy::Deadline),
             _ => None,
         };
         // It may have ended since the look.
-        if ended_within(tree, if hung.is_some() { Duration::ZERO } else { TICK })? {
+        if ended_within(
+            tree,
+            stop,
+            if hung.is_some() { Duration::ZERO } else { TICK },
+        )? {
             return Ok(Watched::Ended);
         }
         if let (Some(ended_by), Some(quiet)) = (hung, &quiet) {
@@ -90,10 +101,10 @@ struct Quiet {
 }
 
 impl Quiet {
-    fn after(before: Option<Self>, look: Snapshot, cast: Cast) -> Option<Self> {
+    fn after(before: Option<Self>, look: Snapshot, cast: Cast, bound: Duration) -> Option<Self> {
         let judged = before
             .as_ref()
-            .and_then(|before| quiet::judge(&before.last, &look, cast));
+            .and_then(|before| quiet::judge(&before.last, &look, cast, bound));
         let since = match (&before, judged) {
             (Some(before), Some(_)) => before.since,
             _ => Instant::now(),
@@ -116,23 +127,34 @@ impl Quiet {
     }
 }
 
-/// Waits until each descendant that outlived the parent has ended, or the bound has passed.
-pub(crate) fn until_descendants_end(tree: &mut Tree, bound: Instant) {
+/// Waits until each descendant that outlived the parent has ended, the bound has passed, or it is time to stop.
+pub(crate) fn until_descendants_end(
+    tree: &mut Tree,
+    stop: &Stop,
+    bound: Instant,
+) -> Result<(), WatchError> {
     while Instant::now() < bound {
-        tree.reap();
-        if tree.living().is_empty() {
-            return;
+        if tree.reap() == Left::Nothing {
+            break;
         }
-        crate::tree::wait_a_little();
+        let woken = stop
+            .or_readable(None, DESCENDANTS_TICK)
+            .map_err(WatchError::Poll)?;
+        if woken == Woken::Stop {
+            return Err(WatchError::Stopped);
+        }
     }
+    Ok(())
 }
 
-fn ended_within(tree: &Tree, timeout: Duration) -> Result<bool, WatchError> {
-    let timeout = PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX);
-    let mut fds = [PollFd::new(tree.pidfd(), PollFlags::POLLIN)];
-    match poll(&mut fds, timeout) {
-        Ok(0) | Err(Errno::EINTR) => Ok(false),
-        Ok(_) => Ok(true),
-        Err(error) => Err(WatchError::Poll(error)),
+/// Whether the parent has ended.
+fn ended_within(tree: &Tree, stop: &Stop, timeout: Duration) -> Result<bool, WatchError> {
+    match stop
+        .or_readable(Some(tree.pidfd()), timeout)
+        .map_err(WatchError::Poll)?
+    {
+        Woken::Ready => Ok(true),
+        Woken::Timeout => Ok(false),
+        Woken::Stop => Err(WatchError::Stopped),
     }
 }

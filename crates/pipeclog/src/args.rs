@@ -50,6 +50,9 @@ pub(crate) enum Command {
     /// Run trials for another process, which asks for them on stdin
     #[command(hide = true, name = pipeclog_harness::pool::WORKER_COMMAND)]
     Worker,
+    /// Read stdin to its end, for background descendants of a capture that is over
+    #[command(hide = true, name = crate::command::capture::DRAIN_COMMAND)]
+    Drain,
 }
 
 /// Which trials, and how.

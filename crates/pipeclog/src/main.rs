@@ -42,6 +42,7 @@ fn main() -> ExitCode {
     let done = match cli.command {
         Command::Prove(args) => command::prove::run(&args),
         Command::Capture(args) => command::capture::run(args),
+        Command::Drain => command::capture::drain(),
         Command::Worker => command::worker::run(),
         // Handled above.
         Command::Chatty { .. } => Ok(ExitCode::from(USAGE)),

@@ -37,7 +37,7 @@ use state::{Facts, Room, State};
 ///
 /// # Errors
 ///
-/// [`SimulateError`], if the world contradicts itself: each is a mistake of whoever made it.
+/// [`SimulateError`], if the world contradicts itself, which is a mistake of whoever made it; or at a race that the model does not decide.
 pub fn simulate<P: Iterator<Item = Step> + Clone>(
     world: &World<P>,
     budget: Budget,
@@ -158,7 +158,7 @@ impl Facts {
     }
 }
 
-/// A world that contradicts itself.
+/// A world that contradicts itself, or that only a stopwatch could decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SimulateError {
@@ -187,6 +187,12 @@ pub enum SimulateError {
         /// A task that was left.
         task: TaskId,
     },
+    /// A pipe that has been written to is made smaller while a reader drains it: whether the kernel refuses depends on how far the
+    /// reader is.
+    ResizeRace {
+        /// The channel.
+        channel: ChannelId,
+    },
     /// More than [`MAX_MEMBERS`] channels or tasks.
     TooLarge,
 }
@@ -208,6 +214,11 @@ impl fmt::Display for SimulateError {
                 f,
                 "failed to simulate process {}: it ended before its main task had joined task {}",
                 process.0, task.0
+            ),
+            Self::ResizeRace { channel } => write!(
+                f,
+                "failed to simulate the shrinking of channel {}: it depends on how far its reader is",
+                channel.0
             ),
             Self::TooLarge => write!(
                 f,

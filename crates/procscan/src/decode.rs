@@ -3,6 +3,8 @@
 mod files;
 mod poll;
 mod sync;
+#[cfg(test)]
+mod tests;
 mod time;
 
 use pipeclog_waitgraph::snapshot::{Access, ChildSet, SignalSet, Signals, Table, Timeout, Wait};

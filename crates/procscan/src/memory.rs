@@ -160,14 +160,8 @@ impl<'a> Memory<'a> {
             return false;
         };
         let mounts = self.mounts.get_or_init(|| {
-            let mut text = Vec::new();
-            match self
-                .source
-                .read(&format!("{}/mountinfo", self.pid), &mut text)
-            {
-                Ok(()) => Mounts::parse(&text),
-                Err(_) => Mounts::default(),
-            }
+            let text = self.source.read_list(&format!("{}/mountinfo", self.pid));
+            text.map_or_else(|_| Mounts::default(), |text| Mounts::parse(&text))
         });
         !mounts
             .kind_of((major, minor))

@@ -3,17 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use pipeclog_waitgraph::snapshot::{
-    Abi, Facet, FileId, FileLock, Freezer, GapKind, GoProgram, Listing, LockKind, Namespaces, Pid,
-    PosixTimers, Process, SCHEMA_VERSION, Scan, Snapshot, Syscall, Table, Task, Tid, Untrusted,
-    Wait,
+    Facet, FileLock, GapKind, Listing, Pid, Process, SCHEMA_VERSION, Scan, Snapshot, Untrusted,
 };
 
 use crate::gaps::{Gaps, Owner};
 use crate::holders::Holders;
 use crate::index::Index;
+use crate::locks;
 use crate::needs::{self, Kinship, Need};
-use crate::parse::{Family, Lock, Role, Stat, TimerCounts, boot_ms, forks, timer_counts};
-use crate::process::{Identities, ProcessReader};
+use crate::parse::{Lock, Stat, Status, TimerCounts, boot_ms, forks, timer_counts};
+use crate::process::{self, Identities, ProcessReader};
 use crate::scanner::Selection;
 use crate::sockets::Sockets;
 use crate::source::{Cause, Facts, ReadError, Source};
@@ -33,6 +32,8 @@ pub(crate) struct Pass<'a> {
     family: BTreeSet<u32>,
     processes: BTreeMap<u32, Process>,
     needs: BTreeSet<Need>,
+    /// Who is traced, and by whom; asked for only if somebody waits for children.
+    tracers: Option<Vec<(u32, u32)>>,
 }
 
 /// Runs one pass.
@@ -41,19 +42,7 @@ pub(crate) fn run(
     selection: &Selection,
     identities: &mut Identities,
 ) -> Result<Snapshot, ReadError> {
-    let facts = source.facts();
-    let mut pass = Pass {
-        source,
-        facts,
-        gaps: Gaps::new(source, facts),
-        stats: BTreeMap::new(),
-        index: Index::default(),
-        sockets: Sockets::default(),
-        locks: Vec::new(),
-        family: BTreeSet::new(),
-        processes: BTreeMap::new(),
-        needs: BTreeSet::new(),
-    };
+    let mut pass = Pass::new(source, Gaps::new(source, source.facts()));
     let at_ms = machine_file(source, "uptime", boot_ms).unwrap_or(0);
     let forks_before = machine_file(source, "stat", forks);
     pass.read_locks();
@@ -72,7 +61,7 @@ pub(crate) fn run(
         schema_version: SCHEMA_VERSION,
         scan: Scan {
             at_ms,
-            ticks_per_second: facts.ticks_per_second,
+            ticks_per_second: pass.facts.ticks_per_second,
             kernel: Untrusted::new(kernel.unwrap_or_default()),
             forks_before,
             forks_after,
@@ -83,7 +72,7 @@ pub(crate) fn run(
             },
             real_timers: timers.map(|counts| counts.real),
             posix_timers: timers.map(|counts| counts.posix),
-            observer_uid: facts.uid,
+            observer_uid: pass.facts.uid,
         },
         processes: pass.processes.into_values().collect(),
         locks: pass.locks,
@@ -103,7 +92,34 @@ pub(crate) fn machine_file<T>(
     parse(&text)
 }
 
-impl Pass<'_> {
+/// The processes of a selection, without whom they wait for.
+pub(crate) fn family(
+    source: &dyn Source,
+    selection: &Selection,
+) -> Result<BTreeSet<u32>, ReadError> {
+    let mut pass = Pass::new(source, Gaps::unread(source.facts()));
+    pass.list()?;
+    pass.choose(selection);
+    Ok(pass.family)
+}
+
+impl<'a> Pass<'a> {
+    fn new(source: &'a dyn Source, gaps: Gaps) -> Self {
+        Self {
+            source,
+            facts: source.facts(),
+            gaps,
+            stats: BTreeMap::new(),
+            index: Index::default(),
+            sockets: Sockets::default(),
+            locks: Vec::new(),
+            family: BTreeSet::new(),
+            processes: BTreeMap::new(),
+            needs: BTreeSet::new(),
+            tracers: None,
+        }
+    }
+
     /// Lists the processes; returns those that were not known.
     fn list(&mut self) -> Result<Vec<u32>, ReadError> {
         let mut new = Vec::new();
@@ -280,18 +296,27 @@ impl Pass<'_> {
     }
 
     /// Children, and those whom the process traces: wait4 reports both.
-    fn children(&self, parent: Pid) -> BTreeSet<u32> {
-        let mut text = Vec::new();
-        let mut is_tracee = |pid: u32| {
-            let path = format!("{pid}/status");
-            self.source.read(&path, &mut text).is_ok()
-                && crate::parse::Status::parse(&text).is_ok_and(|status| status.tracer == parent.0)
-        };
+    fn children(&mut self, parent: Pid) -> BTreeSet<u32> {
+        let source = self.source;
         let programs = self.stats.values().filter(|stat| !stat.is_kernel_worker());
-        programs
-            .filter(|stat| stat.ppid == parent.0 || is_tracee(stat.pid))
+        let mut found: BTreeSet<u32> = programs
+            .clone()
+            .filter(|stat| stat.ppid == parent.0)
             .map(|stat| stat.pid)
-            .collect()
+            .collect();
+        // Whom a process traces, only the traced say: all of them are asked, once.
+        let tracers = self.tracers.get_or_insert_with(|| {
+            programs
+                .filter_map(|stat| Some((stat.pid, tracer(source, stat.pid)?)))
+                .collect()
+        });
+        found.extend(
+            tracers
+                .iter()
+                .filter(|(_, tracer)| *tracer == parent.0)
+                .map(|(pid, _)| *pid),
+        );
+        found
     }
 
     /// Adds those whose descriptors we may not see: any of them may hold anything.
@@ -303,7 +328,7 @@ impl Pass<'_> {
             if self.processes.contains_key(&pid) {
                 continue;
             }
-            let uid = owner_uid(self.source, pid);
+            let uid = status(self.source, pid).map(|status| status.uids[0]);
             self.gaps.of(
                 Owner {
                     pid,
@@ -313,23 +338,22 @@ impl Pass<'_> {
                 Facet::Descriptors,
                 error,
             );
-            self.processes.insert(pid, unseen(stat, uid));
+            self.processes.insert(pid, process::unseen(stat, uid));
         }
     }
 
     fn read_locks(&mut self) {
-        let mut text = Vec::new();
-        if let Err(error) = self.source.read("locks", &mut text) {
-            self.gaps.machine_read(Facet::Locks, &error);
-            return;
-        }
+        let text = match self.source.read_list("locks") {
+            Ok(text) => text,
+            Err(error) => return self.gaps.machine_read(Facet::Locks, &error),
+        };
         let (lines, unread) = Lock::parse_all(&text);
         if unread > 0 {
             let why = format!("failed to parse {unread} lines of /proc/locks");
             self.gaps
                 .machine(GapKind::Malformed, Facet::Locks, why, None);
         }
-        self.locks = file_locks(&lines);
+        self.locks = locks::gather(&lines);
     }
 
     fn timer_counts(&mut self) -> Option<TimerCounts> {
@@ -349,84 +373,14 @@ fn living_thread(source: &dyn Source, pid: u32) -> Option<u32> {
     tids.into_iter().find(|&tid| tid != pid)
 }
 
-fn owner_uid(source: &dyn Source, pid: u32) -> Option<u32> {
+fn status(source: &dyn Source, pid: u32) -> Option<Status> {
     let mut text = Vec::new();
     source.read(&format!("{pid}/status"), &mut text).ok()?;
-    Some(crate::parse::Status::parse(&text).ok()?.uids[0])
+    Status::parse(&text).ok()
 }
 
-/// A process of which only the stat line is known.
-fn unseen(stat: &Stat, uid: Option<u32>) -> Process {
-    let task = Task {
-        tid: Tid(stat.pid),
-        comm: Untrusted::new(stat.comm.clone()),
-        state: crate::task::state(stat.state),
-        syscall: Syscall::Unread,
-        wait: Wait::Unknown,
-        switches_voluntary: None,
-        switches_involuntary: None,
-        signals: None,
-        wchan: None,
-        own_table: None,
-    };
-    Process {
-        pid: Pid(stat.pid),
-        start_ticks: stat.start_ticks,
-        ppid: Pid(stat.ppid),
-        pgrp: stat.pgrp,
-        session: stat.session,
-        tty_nr: u64::from(stat.tty_nr),
-        uid,
-        tracer: None,
-        ns_pids: Vec::new(),
-        exe: None,
-        comm: Untrusted::new(stat.comm.clone()),
-        cmdline: Vec::new(),
-        memory: None,
-        abi: Abi::Unknown,
-        go_program: GoProgram::NotLooked,
-        namespaces: Namespaces::default(),
-        timers: PosixTimers::Unread,
-        freezer: Freezer::Unknown,
-        table: Table::Unread,
-        tasks: vec![task],
-    }
-}
-
-/// Puts waiters to the locks whose number they share.
-fn file_locks(lines: &[Lock]) -> Vec<FileLock> {
-    let mut locks: BTreeMap<u64, FileLock> = BTreeMap::new();
-    for line in lines {
-        let kind = match line.family {
-            Family::Flock => LockKind::Flock,
-            Family::Posix => LockKind::Record,
-            Family::Description => LockKind::OpenFile,
-            // Leases are broken, not waited for.
-            Family::Lease => continue,
-        };
-        let file = FileId {
-            dev: crate::source::makedev(line.device),
-            ino: line.inode,
-        };
-        match line.role {
-            Role::Holder => {
-                let holder = line.pid.map(Pid);
-                locks.insert(
-                    line.number,
-                    FileLock {
-                        kind,
-                        file,
-                        holder,
-                        waiters: Vec::new(),
-                    },
-                );
-            }
-            Role::Waiter => {
-                if let Some(lock) = locks.get_mut(&line.number) {
-                    lock.waiters.extend(line.pid.map(Pid));
-                }
-            }
-        }
-    }
-    locks.into_values().collect()
+fn tracer(source: &dyn Source, pid: u32) -> Option<u32> {
+    status(source, pid)
+        .map(|status| status.tracer)
+        .filter(|&tracer| tracer != 0)
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use pipeclog_waitgraph::snapshot::{
-    Abi, Facet, Freezer, GoProgram, Namespaces, Pid, PosixTimers, Process, Table, Task, Timeout,
-    Untrusted, Wait,
+    Abi, Facet, Freezer, GoProgram, Namespaces, Pid, PosixTimers, Process, Syscall, Table, Task,
+    Tid, Timeout, Untrusted, Wait,
 };
 
 use crate::gaps::{Gaps, Owner};
@@ -70,7 +70,7 @@ impl ProcessReader<'_> {
         for text in texts {
             tasks.push(self.task(text, &tables, &memory, (&table, &links), gaps));
         }
-        let cmdline = self.cmdline(owner, stat, &memory, identities, gaps);
+        let cmdline = self.cmdline(owner, stat, identities, gaps);
         Some(Process {
             pid: Pid(pid),
             start_ticks: stat.start_ticks,
@@ -181,28 +181,28 @@ impl ProcessReader<'_> {
         &self,
         owner: Owner,
         stat: &Stat,
-        memory: &Memory<'_>,
         identities: &mut Identities,
         gaps: &mut Gaps,
     ) -> Vec<Untrusted> {
-        if stat.arguments.is_empty() {
-            // A zombie, or not permitted to know where they lie: the file itself is readable by anyone then.
-            return Vec::new();
-        }
         let key = (stat.pid, stat.start_ticks, stat.arguments.start);
         if let Some(known) = identities.get(&key) {
             return known.clone();
         }
-        let len = stat.arguments.end.saturating_sub(stat.arguments.start);
-        match memory.bytes(stat.arguments.start, len) {
-            Ok(bytes) => {
-                let bytes = bytes.strip_suffix(b"\0").unwrap_or(&bytes);
-                let words: Vec<_> = bytes.split(|&byte| byte == 0).map(Untrusted::new).collect();
-                identities.insert(key, words.clone());
+        // Since 4.17 the kernel takes no argument from a page of a file (CVE-2018-1120), so that a hung file system
+        // hangs nobody here; the target's map is still locked for it.
+        match self.source.read_bounded(&format!("{}/cmdline", stat.pid)) {
+            Ok(text) if text.is_empty() => Vec::new(),
+            Ok(text) => {
+                let text = text.strip_suffix(b"\0").unwrap_or(&text);
+                let words: Vec<_> = text.split(|&byte| byte == 0).map(Untrusted::new).collect();
+                // Without permission the place is 0, and does not tell one exec from the next.
+                if !stat.arguments.is_empty() {
+                    identities.insert(key, words.clone());
+                }
                 words
             }
-            Err(unreadable) => {
-                gaps.of(owner, Facet::Identity, &unreadable.error);
+            Err(error) => {
+                gaps.of(owner, Facet::Identity, &error);
                 Vec::new()
             }
         }
@@ -261,9 +261,8 @@ impl ProcessReader<'_> {
     }
 
     fn timers(&self, owner: Owner, base: &str, gaps: &mut Gaps) -> PosixTimers {
-        let mut text = Vec::new();
-        match self.source.read(&format!("{base}/timers"), &mut text) {
-            Ok(()) => PosixTimers::Listed(timer_signals(&text)),
+        match self.source.read_list(&format!("{base}/timers")) {
+            Ok(text) => PosixTimers::Listed(timer_signals(&text)),
             Err(error) => {
                 if error.cause != Cause::Gone {
                     gaps.of(owner, Facet::Timers, &error);
@@ -306,5 +305,43 @@ fn own_table(own: &TableReader<'_>, shared: &Links, gaps: &mut Gaps) -> Option<T
         None
     } else {
         Some(own.table(&links, gaps))
+    }
+}
+
+/// A process of which only the stat line is known.
+pub(crate) fn unseen(stat: &Stat, uid: Option<u32>) -> Process {
+    let task = Task {
+        tid: Tid(stat.pid),
+        comm: Untrusted::new(stat.comm.clone()),
+        state: task::state(stat.state),
+        syscall: Syscall::Unread,
+        wait: Wait::Unknown,
+        switches_voluntary: None,
+        switches_involuntary: None,
+        signals: None,
+        wchan: None,
+        own_table: None,
+    };
+    Process {
+        pid: Pid(stat.pid),
+        start_ticks: stat.start_ticks,
+        ppid: Pid(stat.ppid),
+        pgrp: stat.pgrp,
+        session: stat.session,
+        tty_nr: u64::from(stat.tty_nr),
+        uid,
+        tracer: None,
+        ns_pids: Vec::new(),
+        exe: None,
+        comm: Untrusted::new(stat.comm.clone()),
+        cmdline: Vec::new(),
+        memory: None,
+        abi: Abi::Unknown,
+        go_program: GoProgram::NotLooked,
+        namespaces: Namespaces::default(),
+        timers: PosixTimers::Unread,
+        freezer: Freezer::Unknown,
+        table: Table::Unread,
+        tasks: vec![task],
     }
 }

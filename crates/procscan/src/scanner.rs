@@ -8,6 +8,7 @@ use pipeclog_waitgraph::snapshot::{Pid, Snapshot};
 use crate::confirm;
 use crate::pass;
 use crate::process::Identities;
+use crate::pulse::{self, Pulse};
 use crate::source::{Live, ReadError, Recorded, Recorder, Source};
 
 /// How long one question that may hang is waited for. Answers come within a millisecond; the rest is for a machine
@@ -105,6 +106,15 @@ impl Scanner {
         let snapshot = confirm::run(source, first, &mut self.identities);
         let settled = snapshot.and_then(|snapshot| source.settle().map(|()| snapshot));
         settled.map_err(|cause| failed(&self.root, cause))
+    }
+
+    /// Takes the pulse of a selection: a fraction of a scan's cost, for whoever looks again and again.
+    ///
+    /// # Errors
+    ///
+    /// When the root cannot be listed.
+    pub fn pulse(&mut self, selection: &Selection) -> Result<Pulse, ScanError> {
+        pulse::take(self.source.as_ref(), selection).map_err(|cause| failed(&self.root, cause))
     }
 
     /// A scan and its confirmation.

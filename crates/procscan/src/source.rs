@@ -22,8 +22,12 @@ pub(crate) trait Source: Send + Sync {
     /// Facts that no file of `/proc` holds.
     fn facts(&self) -> Facts;
 
-    /// Replaces `text` by the content of a file that the kernel answers by itself.
+    /// Replaces `text` by the content of a file that the kernel answers by itself, and in one piece.
     fn read(&self, path: &str, text: &mut Vec<u8>) -> Result<(), ReadError>;
+
+    /// The content of a file that is a list, which the kernel hands out record by record (`locks`, `timers`,
+    /// `mountinfo`).
+    fn read_list(&self, path: &str) -> Result<Vec<u8>, ReadError>;
 
     /// The content of a file for which the kernel takes the target's locks or reads the target's memory
     /// (`cmdline`, `maps`) or another file system's (fdinfo of an epoll set): bounded.

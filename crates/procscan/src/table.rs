@@ -219,10 +219,8 @@ impl TableReader<'_> {
     /// The devpts that a master belongs to: its own file system, or for a `/dev/ptmx` outside of one the devpts that
     /// its opener saw beside it (kernel `devpts_acquire`).
     fn devpts(&self, text: &[u8], stat: &FileStat) -> Option<u64> {
-        let mut mountinfo = Vec::new();
-        self.source
-            .read(&format!("{}/mountinfo", self.directory), &mut mountinfo)
-            .ok()?;
+        let path = format!("{}/mountinfo", self.directory);
+        let mountinfo = self.source.read_list(&path).ok()?;
         let mounts = Mounts::parse(&mountinfo);
         if mounts.kind_of(stat.device) == Some(b"devpts") {
             return Some(stat.dev());

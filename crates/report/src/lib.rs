@@ -1,3 +1,14 @@
 #![doc = include_str!("../README.md")]
 
+mod answer;
+mod boundary;
+mod document;
+mod evidence;
+mod glance;
+mod machine;
+mod markdown;
 pub mod matrix;
+mod statistics;
+mod throughput;
+
+pub use document::markdown;

@@ -8,6 +8,8 @@ pub mod family;
 pub mod machine;
 pub mod outcome;
 pub mod pattern;
+pub mod plan;
+pub mod predict;
 pub mod scenario;
 pub mod script;
 pub mod strategy;

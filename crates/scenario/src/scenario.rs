@@ -31,6 +31,9 @@ pub struct Scenario {
     pub script: Script,
     /// Bytes of pattern given to the child's stdin; nothing means `/dev/null`.
     pub stdin: Option<Size>,
+    /// Names of FIFOs that stand in the child's working directory.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fifos: Vec<String>,
     /// How the parent is told to capture.
     pub parent: Parent,
     /// What becomes of descendants that live on when the parent has ended.
@@ -177,6 +180,8 @@ struct File {
     #[serde(default)]
     stdin: Value,
     #[serde(default)]
+    fifos: Vec<String>,
+    #[serde(default)]
     parent: Value,
     #[serde(default)]
     descendants: Descendants,
@@ -187,38 +192,38 @@ struct File {
 #[derive(Debug, thiserror::Error)]
 pub enum ScenarioError {
     /// The file as a whole is not of the form.
-    #[error("{file}: not a scenario file: {source}")]
+    #[error("{file}: not a scenario file: {cause}")]
     Form {
         /// The file's name.
         file: String,
         /// Where and why.
-        source: serde_json::Error,
+        cause: serde_json::Error,
     },
     /// Its axes cannot be expanded.
-    #[error("{file}: {source}")]
+    #[error("{file}: {cause}")]
     Family {
         /// The file's name.
         file: String,
         /// Which and why.
-        source: FamilyError,
+        cause: FamilyError,
     },
     /// A point of the family is not of the form.
-    #[error("{scenario}: {part}: {source}")]
+    #[error("{scenario}: {part}: {cause}")]
     Point {
         /// The scenario's name.
         scenario: String,
         /// `script`, `stdin`, `parent` or `rules`.
         part: &'static str,
         /// Why.
-        source: serde_json::Error,
+        cause: serde_json::Error,
     },
     /// The script asks for what cannot be done.
-    #[error("{scenario}: script: {source}")]
+    #[error("{scenario}: {cause}")]
     Script {
         /// The scenario's name.
         scenario: String,
         /// Which operation and why.
-        source: ScriptError,
+        cause: ScriptError,
     },
     /// Two points have one name.
     #[error(
@@ -256,13 +261,13 @@ pub enum ScenarioError {
 ///
 /// If the text is not of the form, a point cannot be made, a strategy has no rule, or a rule is never used.
 pub fn read_family(file: &str, text: &str) -> Result<Vec<Scenario>, ScenarioError> {
-    let form = |source| ScenarioError::Form {
+    let form = |cause| ScenarioError::Form {
         file: file.to_owned(),
-        source,
+        cause,
     };
-    let family = |source| ScenarioError::Family {
+    let family = |cause| ScenarioError::Family {
         file: file.to_owned(),
-        source,
+        cause,
     };
     let parsed: File = serde_json::from_str(text).map_err(form)?;
     let templates = [&parsed.script, &parsed.stdin, &parsed.parent, &parsed.rules];
@@ -293,6 +298,7 @@ pub fn read_family(file: &str, text: &str) -> Result<Vec<Scenario>, ScenarioErro
             rules: part_of(&name, "rules", fill(&parsed.rules)?)?,
             row: named(point.name(&parsed.axes, SIZE_AXIS)),
             size: part_of(&name, SIZE_AXIS, point.value(SIZE_AXIS))?,
+            fifos: parsed.fifos.clone(),
             descendants: parsed.descendants,
             name,
             title: parsed.title.clone(),
@@ -310,18 +316,18 @@ fn part_of<T: for<'de> Deserialize<'de>>(
     part: &'static str,
     value: Value,
 ) -> Result<T, ScenarioError> {
-    serde_json::from_value(value).map_err(|source| ScenarioError::Point {
+    serde_json::from_value(value).map_err(|cause| ScenarioError::Point {
         scenario: scenario.to_owned(),
         part,
-        source,
+        cause,
     })
 }
 
 fn script_of(scenario: &str, value: Value) -> Result<Script, ScenarioError> {
     let script: Script = part_of(scenario, "script", value)?;
-    script.check().map_err(|source| ScenarioError::Script {
+    script.check().map_err(|cause| ScenarioError::Script {
         scenario: scenario.to_owned(),
-        source,
+        cause,
     })?;
     Ok(script)
 }

@@ -100,8 +100,16 @@ impl Untrusted {
 /// Text of ours or already escaped text, made safe for Markdown; see [`Untrusted::markdown`].
 pub fn markdown_text(escaped: &str) -> String {
     let mut text = String::with_capacity(escaped.len());
-    for c in escaped.chars() {
-        if c.is_alphanumeric() || matches!(c, ' ' | '/' | '-' | '=' | ',' | ';' | '?') {
+    let mut chars = escaped.chars().peekable();
+    while let Some(c) = chars.next() {
+        let plain = match c {
+            ' ' | '/' | '-' | '=' | ',' | ';' | '?' | '(' | ')' | '\'' | '"' | '%' | '…' => true,
+            // GitHub makes links of `https:` and `www.` wherever they stand.
+            ':' => chars.peek() == Some(&' '),
+            '.' => !text.to_ascii_lowercase().ends_with("www"),
+            _ => c.is_alphanumeric(),
+        };
+        if plain {
             text.push(c);
         } else {
             let _ = write!(text, "&#{};", u32::from(c));

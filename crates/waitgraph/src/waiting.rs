@@ -176,7 +176,7 @@ fn call(world: &World<'_>, process: &Process, task: &Task, waiting: &mut Waiting
 
 /// Signals that a program waiting for its children handles as a matter of course; whoever waits for others waits for
 /// the outside. 32 and 33 are the C library's own.
-const ROUTINE: [u32; 8] = [
+pub(crate) const ROUTINE: [u32; 8] = [
     SignalSet::CHLD,
     SignalSet::INT,
     SignalSet::QUIT,

@@ -1,11 +1,12 @@
 //! `epoll`: one thread, epoll(7).
 //!
-//! What it does: as [`super::poll`], by a level-triggered epoll instance. It is here to show that the choice does not matter for three
-//! descriptors, and as the shape that an event loop has.
+//! What it does: as [`super::poll`], by a level-triggered epoll instance. It is here to show that
+//! the choice does not matter for three descriptors, and as the shape that an event loop has.
 //!
 //! When it deadlocks: never by itself; it waits where `poll` does.
 //!
-//! The smallest scenario: none hangs it; `sh -c 'sleep 600 &'` shows the wait with `End::EndOfFile`.
+//! The smallest scenario: none hangs it; `sh -c 'sleep 600 &'` shows the wait with
+//! `End::EndOfFile`.
 //!
 //! What it costs: an epoll instance and a registration for each descriptor, then as `poll`.
 
@@ -75,8 +76,8 @@ impl Epoll {
         Ok(())
     }
 
-    /// Takes out what has ended but stays open, since it is ready for ever. A closed stdin is out by itself: its description had
-    /// no other descriptor.
+    /// Takes out what has ended but stays open, since it is ready for ever. A closed stdin is out
+    /// by itself: its description had no other descriptor.
     fn forget_if_done(&mut self, token: Token, flow: &Flow) {
         if flow
             .interests()

@@ -2,10 +2,11 @@
 //!
 //! What it does: nothing to the streams, and waits for the child's exit.
 //!
-//! When it deadlocks: when the caller's own stdout or stderr is a pipe that nobody reads: the child then blocks
-//! on it as the caller would.
+//! When it deadlocks: when the caller's own stdout or stderr is a pipe that nobody reads: the child
+//! then blocks on it as the caller would.
 //!
-//! The smallest scenario: `pipeclog capture --strategy inherit -- yes`, with its output into a pipe that is not read.
+//! The smallest scenario: `pipeclog capture --strategy inherit -- yes`, with its output into a pipe
+//! that is not read.
 //!
 //! What it costs: nothing is captured.
 

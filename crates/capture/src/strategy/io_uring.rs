@@ -1,14 +1,17 @@
 //! `io_uring`: io_uring's poll requests.
 //!
-//! What it does: as [`super::poll`], but the ring says what is ready: one poll request for each descriptor stays with the kernel until
-//! it fires, and waiting and asking are one system call (io_uring_enter(2)). The bytes are read by read(2).
+//! What it does: as [`super::poll`], but the ring says what is ready: one poll request for each
+//! descriptor stays with the kernel until it fires, and waiting and asking are one system call
+//! (io_uring_enter(2)). The bytes are read by read(2).
 //!
 //! When it deadlocks: never by itself; it waits where `poll` does.
 //!
-//! The smallest scenario: none hangs it; `sh -c 'sleep 600 &'` shows the wait with `End::EndOfFile`.
+//! The smallest scenario: none hangs it; `sh -c 'sleep 600 &'` shows the wait with
+//! `End::EndOfFile`.
 //!
-//! What it costs: a ring to set up, tens of microseconds, and then as `poll`. Where io_uring is forbidden (`kernel.io_uring_disabled`, a container's
-//! system call filter) or older than 5.11 it refuses to run, and says so.
+//! What it costs: a ring to set up, and then as `poll`. Where io_uring is
+//! forbidden (`kernel.io_uring_disabled`, a container's system call filter) or older than 5.11 it
+//! refuses to run, and says so.
 
 use std::io;
 use std::time::Instant;

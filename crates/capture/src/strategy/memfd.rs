@@ -1,15 +1,17 @@
 //! `memfd`: the child writes into memory files that it cannot truncate.
 //!
-//! What it does: as [`super::temp_file`], with two files in memory (memfd_create(2)) that are sealed against shrinking
-//! (`F_SEAL_SHRINK`), and against further seals, so that the child can write and append for as long as it likes, and can neither
-//! take back what it wrote nor forbid its descendants to write.
+//! What it does: as [`super::temp_file`], with two files in memory (memfd_create(2)) that are
+//! sealed against shrinking (`F_SEAL_SHRINK`), and against further seals, so that the child can
+//! write and append for as long as it likes, and can neither take back what it wrote nor forbid its
+//! descendants to write.
 //!
 //! When it deadlocks: never. Without a bound it waits as long as the leader lives.
 //!
 //! The smallest scenario: none hangs it.
 //!
-//! What it costs: memory for all of the output twice, in the file and in the result. A program that opens
-//! `/dev/stderr` anew with truncation gets EPERM once something stands in it, where a temporary file would lose the text.
+//! What it costs: memory for all of the output twice, in the file and in the result. A program that
+//! opens `/dev/stderr` anew with truncation gets EPERM once something stands in it, where a
+//! temporary file would lose the text.
 
 use rustix::fs::{MemfdFlags, SealFlags};
 

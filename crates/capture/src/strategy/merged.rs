@@ -1,12 +1,15 @@
 //! `merged`: both streams into one pipe, in the order of the writes.
 //!
-//! What it does: gives the child the same pipe as stdout and stderr (`2>&1`), and reads it as [`super::poll`] does. The result is in `stdout`.
+//! What it does: gives the child the same pipe as stdout and stderr (`2>&1`), and reads it as
+//! [`super::poll`] does. The result is in `stdout`.
 //!
 //! When it deadlocks: never by itself; it waits where `poll` does.
 //!
-//! The smallest scenario: none hangs it; `sh -c 'sleep 600 &'` shows the wait with `End::EndOfFile`.
+//! The smallest scenario: none hangs it; `sh -c 'sleep 600 &'` shows the wait with
+//! `End::EndOfFile`.
 //!
-//! What it costs: which stream a byte came from. Writes of at most 4,096 bytes (`PIPE_BUF`) stay whole.
+//! What it costs: which stream a byte came from. Writes of at most 4,096 bytes (`PIPE_BUF`) stay
+//! whole.
 
 use super::Method;
 use crate::StreamEnd;

@@ -1,14 +1,16 @@
-//! `poll_exit_then_read`: asks again and again whether the child has exited, and reads its pipes then.
+//! `poll_exit_then_read`: asks again and again whether the child has exited, and reads its pipes
+//! then.
 //!
 //! What it does: `while child.try_wait()?.is_none() { sleep }`, then both pipes to their ends.
 //!
-//! When it deadlocks: under the same condition as [`super::wait_then_read`], more output than a pipe holds; but the
-//! caller is never blocked for good, so that the hang shows as a busy loop, or, with a bound on the loop, as
-//! a child that "timed out".
+//! When it deadlocks: under the same condition as [`super::wait_then_read`], more output than a
+//! pipe holds; but the caller is never blocked for good, so that the hang shows as a busy loop, or,
+//! with a bound on the loop, as a child that "timed out".
 //!
 //! The smallest scenario: `sh -c 'head -c 65537 /dev/zero'`; with 65,536 it ends.
 //!
-//! What it costs when it works: up to one sleep (5 ms) after the child's exit, and 200 wake-ups a second.
+//! What it costs when it works: up to one sleep (5 ms) after the child's exit, and 200 wake-ups a
+//! second.
 
 use std::time::Duration;
 

@@ -1,18 +1,22 @@
 //! `pty`: both streams into a pseudoterminal, so that the child believes in a person.
 //!
-//! What it does: gives the child the slave of a pty in raw mode as stdout, stderr and controlling terminal, in a session of its own, and
-//! reads the master as [`super::poll`] does; EIO is its end of file. Raw mode leaves the bytes as they are: no newline becomes two.
-//! Stdin is no part of it: raw mode has no end of file to send, so stdin comes by a pipe, as elsewhere.
+//! What it does: gives the child the slave of a pty in raw mode as stdout, stderr and controlling
+//! terminal, in a session of its own, and reads the master as [`super::poll`] does; EIO is its end
+//! of file. Raw mode leaves the bytes as they are: no newline becomes two. Stdin is no part of it:
+//! raw mode has no end of file to send, so stdin comes by a pipe, as elsewhere.
 //!
-//! When it deadlocks: never by itself; it waits where `poll` does. (A master that nobody reads blocks the child after some 20,000 bytes;
-//! so it does with a child that closes its terminal everywhere and then opens `/dev/tty` to write: EIO has ended the reading.)
+//! When it deadlocks: never by itself; it waits where `poll` does. (A master that nobody reads
+//! blocks the child after some 20,000 bytes; so it does with a child that closes its terminal
+//! everywhere and then opens `/dev/tty` to write: EIO has ended the reading.)
 //!
-//! The smallest scenario: none hangs it; `sh -c 'sleep 600 &'` shows the wait with `End::EndOfFile`, but see its cost.
+//! The smallest scenario: none hangs it; `sh -c 'sleep 600 &'` shows the wait with
+//! `End::EndOfFile`, but see its cost.
 //!
-//! What it costs: which stream a byte came from, and law three: when the leader, being the session's, exits, the kernel sends SIGHUP to its
-//! foreground group and hangs up the terminal, so that a background descendant needs `nohup`. Programs may colour their output, and
-//! buffer by lines. Ctrl-C at the caller's terminal does not reach the child. Spawning forks, and
-//! gives a file of no known format to the shell, as execvp(3) does.
+//! What it costs: which stream a byte came from, and law three: when the leader, being the
+//! session's, exits, the kernel sends SIGHUP to its foreground group and hangs up the terminal, so
+//! that a background descendant needs `nohup`. Programs may colour their output, and buffer by
+//! lines. Ctrl-C at the caller's terminal does not reach the child. Spawning forks, and gives a
+//! file of no known format to the shell, as execvp(3) does.
 
 use rustix::pty::OpenptFlags;
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};

@@ -1,14 +1,15 @@
 //! `socketpair`: Unix socket pairs instead of pipes, as libuv does.
 //!
-//! What it does: gives the child one end of a stream socket pair for each of stdout and stderr, and for stdin when there are bytes to write,
-//! and reads as [`super::poll`] does.
+//! What it does: gives the child one end of a stream socket pair for each of stdout and stderr, and
+//! for stdin when there are bytes to write, and reads as [`super::poll`] does.
 //!
 //! When it deadlocks: never by itself; it waits where `poll` does.
 //!
-//! The smallest scenario: none hangs it; `sh -c 'sleep 600 &'` shows the wait with `End::EndOfFile`.
+//! The smallest scenario: none hangs it; `sh -c 'sleep 600 &'` shows the wait with
+//! `End::EndOfFile`.
 //!
-//! What it costs: a socket counts its buffers, not their bytes, and takes 278 writes of one byte where a pipe takes 65,536.
-//! A program that opens `/dev/stdout` anew fails with ENXIO.
+//! What it costs: a socket counts its buffers, not their bytes, and takes 278 writes of one byte
+//! where a pipe takes 65,536. A program that opens `/dev/stdout` anew fails with ENXIO.
 
 use std::os::fd::OwnedFd;
 

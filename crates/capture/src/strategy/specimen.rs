@@ -9,7 +9,9 @@ use crate::descriptors::LowNumbers;
 use crate::feed::{Fed, Feed};
 use crate::leader::{Grouping, Leader};
 use crate::spawn::{ChildEnd, ChildEnds, spawn};
-use crate::{Captured, Command, Error, Input, KillTarget, Output, Status, StreamEnd, signals};
+use crate::{
+    Captured, Command, Error, Input, KillTarget, Output, Status, StreamEnd, keep, signals,
+};
 
 /// What a hazard is given: a command and its stdin, and none of the options that would save it.
 pub(crate) struct Specimen<'a> {
@@ -54,8 +56,8 @@ impl Specimen<'_> {
         })
     }
 
-    /// Starts the child with a thread that writes its stdin, so that this is not a second mistake. The thread
-    /// is not joined: it ends when its bytes are written or nobody is left to read them.
+    /// Starts the child with a thread that writes its stdin, so that this is not a second mistake.
+    /// The thread is not joined: it ends when its bytes are written or nobody is left to read them.
     pub(super) fn start_and_feed(&self, capacity: Capacity) -> Result<Started, Error> {
         let mut started = self.start(capacity)?;
         if let Some(feed) = started.feed.take() {
@@ -77,7 +79,10 @@ pub(super) fn write_all(mut feed: Feed) -> Result<(), Error> {
 pub(super) fn read_to_end(name: &'static str, fd: &OwnedFd) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     loop {
-        bytes.reserve(64 * 1024);
+        if bytes.len() == bytes.capacity() {
+            let more = bytes.len().max(64 * 1024);
+            keep::reserve(&mut bytes, more)?;
+        }
         match rustix::io::read(fd, rustix::buffer::spare_capacity(&mut bytes)) {
             Ok(0) => return Ok(bytes),
             Ok(_) | Err(Errno::INTR) => {}
@@ -93,6 +98,7 @@ pub(super) fn captured(status: Status, stdout: Vec<u8>, stderr: Vec<u8>) -> Capt
         stdout: whole(stdout),
         stderr: whole(stderr),
         stopped: None,
+        still_open: Vec::new(),
     }
 }
 

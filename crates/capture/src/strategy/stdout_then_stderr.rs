@@ -2,10 +2,11 @@
 //!
 //! What it does: `read_to_end` on one stream, then on the other, then `wait()`.
 //!
-//! When it deadlocks: as soon as the child writes more to stderr than its pipe holds while stdout is still open;
-//! what it writes to stdout does not matter.
+//! When it deadlocks: as soon as the child writes more to stderr than its pipe holds while stdout
+//! is still open; what it writes to stdout does not matter.
 //!
-//! The smallest scenario: `sh -c 'head -c 65537 /dev/zero >&2; exit'`, where the shell keeps stdout open; with 65,536 it ends.
+//! The smallest scenario: `sh -c 'head -c 65537 /dev/zero >&2; exit'`, where the shell keeps stdout
+//! open; with 65,536 it ends.
 //!
 //! What it costs when it works: stderr waits in the kernel until stdout is closed.
 

@@ -1,17 +1,19 @@
 //! `threads`: a thread for each stream.
 //!
-//! What it does: one thread reads stdout, one reads stderr, one writes stdin, and the caller's thread waits for the
-//! leader's exit, each on its own descriptor. The threads are joined at the leader's exit, where the caller's
-//! thread reads what is left, and at a deadline; they are started again when the capture is resumed.
+//! What it does: one thread reads stdout, one reads stderr, one writes stdin, and the caller's
+//! thread waits for the leader's exit, each on its own descriptor. The threads are joined at the
+//! leader's exit, where the caller's thread reads what is left, and at a deadline; they are started
+//! again when the capture is resumed.
 //!
-//! When it deadlocks: never by itself. Without a bound it waits as long as the child lives, and with
-//! `End::EndOfFile` as long as any descendant holds a pipe. (Threads that block in `read`, as they are usually
-//! written, cannot be stopped at a deadline; these poll an eventfd beside.)
+//! When it deadlocks: never by itself. Without a bound it waits as long as the child lives, and
+//! with `End::EndOfFile` as long as any descendant holds a pipe. (Threads that block in `read`, as
+//! they are usually written, cannot be stopped at a deadline; these poll an eventfd beside.)
 //!
-//! The smallest scenario: none hangs it; `sh -c 'sleep 600 &'` shows the wait with `End::EndOfFile`.
+//! The smallest scenario: none hangs it; `sh -c 'sleep 600 &'` shows the wait with
+//! `End::EndOfFile`.
 //!
-//! What it costs: up to three threads to start and join, some 20 to 50 µs each, and a switch of threads for each read; with two
-//! cores both streams are copied at once.
+//! What it costs: up to three threads to start and join, and a switch of threads for each read;
+//! with two cores both streams are copied at once.
 
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -56,7 +58,8 @@ impl Engine for Threads {
             stderr,
         } = flow;
         std::thread::scope(|scope| {
-            // Whatever happens below, the scope joins the workers, so they must have been told to stop.
+            // Whatever happens below, the scope joins the workers, so they must have been told to
+            // stop.
             let _stop = StopAtDrop(bells);
             let mut workers = Vec::new();
             for stream in [stdout, stderr] {
@@ -118,8 +121,8 @@ fn write_on(stdin: &mut Option<Feed>, bells: &Bells) -> Result<Worked, Error> {
     Ok(Worked::AllWritten)
 }
 
-/// Waits for the leader's exit, for the instant, for a worker that needs a decision, or for all to be done. When all are done
-/// and the leader lives, the next turn waits for it without a worker.
+/// Waits for the leader's exit, for the instant, for a worker that needs a decision, or for all to
+/// be done. When all are done and the leader lives, the next turn waits for it without a worker.
 fn wait(
     leader: &mut Leader,
     bells: &Bells,
@@ -170,7 +173,8 @@ fn join(worker: ScopedJoinHandle<'_, Result<Worked, Error>>) -> Result<Worked, E
         .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// How the threads tell each other: two eventfds, since a worker waits in `poll` and could not hear a condition variable.
+/// How the threads tell each other: two eventfds, since a worker waits in `poll` and could not hear
+/// a condition variable.
 struct Bells {
     /// Readable: the workers are to stop.
     stop: OwnedFd,
@@ -238,7 +242,8 @@ impl Bells {
     }
 }
 
-/// An eventfd's write fails only when its counter is full, and it is readable then as well (eventfd(2)).
+/// An eventfd's write fails only when its counter is full, and it is readable then as well
+/// (eventfd(2)).
 fn ring(eventfd: &OwnedFd) {
     let _ = rustix::io::write(eventfd, &1_u64.to_ne_bytes());
 }

@@ -1,13 +1,17 @@
 //! `tokio`: tokio's reactor.
 //!
-//! What it does: as [`super::poll`], with each descriptor as an `AsyncFd` of a current-thread runtime of its own.
+//! What it does: as [`super::poll`], with each descriptor as an `AsyncFd` of a current-thread
+//! runtime of its own.
 //!
-//! When it deadlocks: never by itself; it waits where `poll` does. Called from within another runtime it works, on a thread of its own, and blocks
-//! the caller's thread as every blocking call there does; `spawn_blocking` is the place for it.
+//! When it deadlocks: never by itself; it waits where `poll` does. Called from within another
+//! runtime it works, on a thread of its own, and blocks the caller's thread as every blocking call
+//! there does; `spawn_blocking` is the place for it.
 //!
-//! The smallest scenario: none hangs it; `sh -c 'sleep 600 &'` shows the wait with `End::EndOfFile`.
+//! The smallest scenario: none hangs it; `sh -c 'sleep 600 &'` shows the wait with
+//! `End::EndOfFile`.
 //!
-//! What it costs: a runtime to set up, and one read more for each wake-up, since the reactor is edge-triggered and only EAGAIN tells it to wait again.
+//! What it costs: a runtime to set up, and one read more for each wake-up, since the reactor is
+//! edge-triggered and only EAGAIN tells it to wait again.
 
 use std::future::poll_fn;
 use std::os::fd::OwnedFd;
@@ -23,7 +27,7 @@ use super::Method;
 use crate::channel::{Plumbing, output_pipe};
 use crate::engine::Engine;
 use crate::flow::{Flow, Served, Token};
-use crate::{Error, sys};
+use crate::{Error, signals, sys};
 
 pub(super) const METHOD: Method = Method::Safe {
     plumb: |input| Plumbing::new(input, output_pipe()?, output_pipe()?),
@@ -57,8 +61,9 @@ impl Tokio {
             .retain(|(token, _)| interests.iter().any(|(interest, _)| interest == token));
         for (token, fd) in interests {
             if self.watched.iter().all(|(watched, _)| *watched != token) {
-                // A duplicate, since the registration must not outlive its descriptor. That of stdin is dropped
-                // at the start of the next turn, which is when the child sees the end of file.
+                // A duplicate, since the registration must not outlive its descriptor. That of
+                // stdin is dropped at the start of the next turn, which is when the child sees the
+                // end of file.
                 let fd = fd
                     .try_clone_to_owned()
                     .and_then(|copy| sys::register(copy, wanted(token)))
@@ -82,8 +87,9 @@ impl Engine for Tokio {
             Err(_) => work(),
             // A runtime cannot be entered on a thread that runs another one.
             Ok(_) => std::thread::scope(|scope| {
-                scope
-                    .spawn(work)
+                let thread = std::thread::Builder::new().name("pipeclog-tokio".into());
+                signals::with_all_blocked(|| thread.spawn_scoped(scope, work))
+                    .map_err(|cause| Error::system("start a thread for a runtime", cause))?
                     .join()
                     .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             }),

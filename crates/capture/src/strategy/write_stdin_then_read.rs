@@ -1,9 +1,11 @@
 //! `write_stdin_then_read`: writes all of stdin, and reads after that.
 //!
-//! What it does: `stdin.write_all(input)`, closes it, and then reads both streams together, as it should.
+//! What it does: `stdin.write_all(input)`, closes it, and then reads both streams together, as it
+//! should.
 //!
-//! When it deadlocks: when the input is more than the stdin pipe holds and what the child has read, and the child is blocked on an
-//! output pipe that is full: for a filter that answers byte for byte, about twice 65,536 bytes and its own buffer.
+//! When it deadlocks: when the input is more than the stdin pipe holds and what the child has read,
+//! and the child is blocked on an output pipe that is full: for a filter that answers byte for
+//! byte, about twice 65,536 bytes and its own buffer.
 //!
 //! The smallest scenario: `cat` with 1 MiB of stdin; with 64 KiB it ends.
 //!

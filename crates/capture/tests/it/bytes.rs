@@ -139,7 +139,8 @@ fn discard_and_inherit_say_that_nothing_was_captured() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
-    /// For any number of writes of any sizes on either stream, every safe strategy gives the same exact bytes.
+    /// For any number of writes of any sizes on either stream, every safe strategy gives the same
+    /// exact bytes.
     #[test]
     fn any_writes_come_back_exactly(writes in prop::collection::vec((any::<bool>(), 0_usize..20_000), 0..12)) {
         let mut script = String::from(":");

@@ -10,7 +10,8 @@ use crate::support::{KILL_ALL, LONG, Process, capturing, draining, run_with, saf
 
 const SOON: Bound = Bound::Timeout(Duration::from_millis(40));
 
-/// Waits in pieces until stdout is as wanted, so that a deadline can be set when the child has come that far.
+/// Waits in pieces until stdout is as wanted, so that a deadline can be set when the child has come
+/// that far.
 fn until_stdout(
     capture: Capture,
     script: &str,
@@ -206,7 +207,8 @@ fn a_stopped_child_is_ended_as_well() {
     );
 }
 
-/// The leader tells who is who: a child of its own, and one that has left the group, whose parent lives.
+/// The leader tells who is who: a child of its own, and one that has left the group, whose parent
+/// lives.
 const FAMILY: &str = "sleep 600 & echo $!; setsid sh -c 'echo $$; exec sleep 600' & wait";
 
 fn two_pids(text: &[u8]) -> Option<(Process, Process)> {
@@ -248,6 +250,43 @@ fn each_tier_of_killing_reaches_as_far_as_it_says() {
 }
 
 #[test]
+fn a_tree_is_killed_whose_trunk_dies_of_sigterm_and_whose_branches_do_not() {
+    let kill = Kill {
+        target: KillTarget::Tree,
+        term_grace: Duration::from_millis(20),
+    };
+    for strategy in draining() {
+        let capture = Capture::new(strategy, End::Drain, Bound::Unbounded).kill(kill);
+        // Out of the group and the session, and soon without a parent.
+        let script = "setsid sh -c 'trap \"\" TERM HUP; echo $$; while :; do :; done' & wait";
+        let running = until_stdout(capture, script, |so_far| so_far.ends_with(b"\n"));
+        let captured = running.kill().expect("no error");
+        let branch = Process::told_in(&captured.stdout.bytes);
+        assert_eq!(captured.status, Status::Signaled(15), "{strategy}");
+        until(&format!("{strategy}: the branch dies"), || {
+            !branch.is_alive()
+        });
+    }
+}
+
+#[test]
+fn a_kill_of_the_leader_alone_does_not_wait_for_who_holds_the_stream() {
+    // A grace period that would fail the test's bound, had it to pass.
+    let kill = Kill {
+        target: KillTarget::Leader,
+        term_grace: Duration::from_secs(3600),
+    };
+    for strategy in draining() {
+        let capture = Capture::new(strategy, End::EndOfFile, Bound::Unbounded).kill(kill);
+        let script = "trap '' HUP; sleep 600 & echo $!; wait";
+        let running = until_stdout(capture, script, |so_far| so_far.ends_with(b"\n"));
+        let captured = running.kill().expect("no error");
+        Process::told_in(&captured.stdout.bytes).kill();
+        assert_eq!(captured.status, Status::Signaled(15), "{strategy}");
+    }
+}
+
+#[test]
 fn a_tree_is_killed_although_it_forks_all_the_time() {
     let capture = Capture::new(Strategy::Poll, End::Drain, Bound::Unbounded).kill(KILL_ALL);
     // Each generation leaves the group and the session, and its parent waits for it.
@@ -261,7 +300,8 @@ trait RunMarked {
 }
 
 impl RunMarked for Capture {
-    /// Runs until the script says so, kills, and counts who is left with the script's mark in its environment.
+    /// Runs until the script says so, kills, and counts who is left with the script's mark in its
+    /// environment.
     fn run_marked(self, script: &str) -> usize {
         let mark = format!("PIPECLOG_TEST_MARK={}", std::process::id());
         let running = until_stdout(self, &format!("export {mark}; {script}"), |so_far| {
@@ -306,25 +346,36 @@ fn dropping_a_started_capture_kills_and_reaps() {
 
 #[test]
 fn a_deadline_is_kept_while_a_descendant_holds_the_pipe() {
-    for strategy in draining() {
-        let capture = Capture::new(strategy, End::EndOfFile, SOON);
-        let captured = capture
-            .run(&sh("trap '' HUP; sleep 600 & echo $!"))
-            .expect("no error");
-        let holder = Process::told_in(&captured.stdout.bytes);
-        // The leader had ended by itself, and its status is its own.
-        assert_eq!(captured.status, Status::Exited(0), "{strategy}");
-        if strategy != Strategy::Pty {
+    // A pty is hung up when its leader exits: nobody holds it then.
+    for strategy in draining().filter(|it| *it != Strategy::Pty) {
+        // Long enough for the leader to end by itself, which only trying tells.
+        let ended = (4..16).any(|power| {
+            let bound = Bound::Timeout(Duration::from_millis(1 << power));
+            let (read, mut write) = std::io::pipe().expect("a pipe");
+            let stdin = std::fs::File::from(std::os::fd::OwnedFd::from(read));
+            let capture = Capture::new(strategy, End::EndOfFile, bound).stdin(stdin);
+            // The descendant lives for as long as its stdin is open here.
+            let captured = capture
+                .run(&sh("exec 3<&0; cat <&3 & exit 0"))
+                .expect("no error");
+            drop(capture);
+            if captured.status != Status::Exited(0) {
+                return false;
+            }
+            let ended = (captured.stopped, captured.stdout.end);
+            assert_eq!(
+                ended,
+                (Some(Stopped::Deadline), StreamEnd::Deadline),
+                "{strategy}"
+            );
+            let alive = std::io::Write::write_all(&mut write, b"x");
             assert!(
-                holder.is_alive(),
+                alive.is_ok(),
                 "{strategy}: only the leader was to be killed"
             );
-            assert_eq!(
-                (captured.stopped, captured.stdout.end),
-                (Some(Stopped::Deadline), StreamEnd::Deadline)
-            );
-        }
-        holder.kill();
+            true
+        });
+        assert!(ended, "{strategy}: the leader never ends");
     }
 }
 

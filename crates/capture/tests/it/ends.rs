@@ -72,7 +72,8 @@ fn a_grace_period_catches_what_a_descendant_writes_soon_and_then_ends() {
     for strategy in held() {
         let end = End::Grace(Duration::from_secs(60));
         let captured = run(strategy, end, "(read line; echo late) <&0 2>&- & exit 0");
-        // The descendant wrote and closed within the period, so it is the end of file that ended it.
+        // The descendant wrote and closed within the period, so it is the end of file that ended
+        // it.
         assert_eq!(captured.stdout.bytes, b"late\n", "{strategy}");
         assert_eq!(captured.stdout.end, StreamEnd::EndOfFile, "{strategy}");
 
@@ -103,7 +104,8 @@ fn an_endless_background_writer_does_not_keep_a_drain_from_ending() {
     }
 }
 
-/// Writes far more than a pipe holds, after the capture has ended, and tells how that went in a file.
+/// Writes far more than a pipe holds, after the capture has ended, and tells how that went in a
+/// file.
 fn writer_that_tells(file: &std::path::Path) -> String {
     format!(
         "echo $$; (while [ -d /proc/$$ ] && ! grep -q ') Z' /proc/$$/stat; do :; done; \

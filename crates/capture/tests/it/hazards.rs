@@ -6,7 +6,8 @@ use pipeclog_capture::{Bound, Capture, End, ErrorKind, Limit, LimitPolicy, Statu
 
 use crate::support::{Process, sh, until};
 
-/// Where to, with stdout left open when that is stderr, and how much: this passes, and one byte more hangs.
+/// Where to, with stdout left open when that is stderr, and how much: this passes, and one byte
+/// more hangs.
 const BOUNDARIES: [(Strategy, &str, usize); 4] = [
     (Strategy::WaitThenRead, "", 65_536),
     (Strategy::PollExitThenRead, "", 65_536),
@@ -60,8 +61,9 @@ fn writing_all_of_stdin_first_hangs_when_the_answer_fills_its_pipe() {
     );
 }
 
-/// The child blocks in write(2) on its stdout (which may be stderr's pipe) while the strategy, on a thread of its own, does not come back. The child is in
-/// no other's care, so that its death is what frees the thread.
+/// The child blocks in write(2) on its stdout (which may be stderr's pipe) while the strategy, on a
+/// thread of its own, does not come back. The child is in no other's care, so that its death is
+/// what frees the thread.
 fn check_hang(capture: Capture, strategy: Strategy, script: &str) {
     const WRITE: i64 = if cfg!(target_arch = "x86_64") { 1 } else { 64 };
     let told = tempfile::NamedTempFile::new().expect("a file");

@@ -112,6 +112,31 @@ fn a_limit_that_kills_ends_an_endless_child_and_keeps_the_head() {
 }
 
 #[test]
+fn one_byte_more_passes_the_limit_even_if_the_child_has_ended_by_then() {
+    for strategy in capturing() {
+        for end in [End::EndOfFile, End::Drain] {
+            let limit = |policy| Limit {
+                bytes: LIMIT,
+                policy,
+            };
+            let script = format!("head -c {} /dev/zero", LIMIT + 1);
+            let capture = Capture::new(strategy, end, LONG).limit(limit(LimitPolicy::Kill));
+            let captured = run_with(capture.clone(), strategy, &script);
+            assert_eq!(captured.stopped, Some(Stopped::Limit), "{strategy} {end:?}");
+            assert_eq!(
+                captured.stdout.end,
+                StreamEnd::LimitReached,
+                "{strategy} {end:?}"
+            );
+            assert_eq!(captured.stdout.bytes.len(), LIMIT, "{strategy} {end:?}");
+            let capture = capture.limit(limit(LimitPolicy::Error));
+            let error = capture.run(&sh(&script)).expect_err("one more");
+            assert_eq!(error.kind(), ErrorKind::Limit, "{strategy} {end:?}");
+        }
+    }
+}
+
+#[test]
 fn a_limit_that_is_an_error_says_which_stream_and_carries_what_was_kept() {
     for strategy in capturing().filter(|it| it.streams() == pipeclog_capture::Streams::Separate) {
         let error = limited(strategy, LimitPolicy::Error)

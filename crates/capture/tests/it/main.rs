@@ -8,5 +8,6 @@ mod ends;
 mod failures;
 mod hazards;
 mod limits;
+mod lints;
 mod process;
 mod strategies;

@@ -167,3 +167,15 @@ fn the_same_capture_and_command_run_again_and_again() {
         );
     }
 }
+
+/// An error goes through `?` into any error type, and a capture may move to another thread.
+#[test]
+fn what_is_handed_out_can_cross_threads() {
+    fn crosses<T: Send + 'static>() {}
+    fn is_shared<T: Send + Sync + 'static>() {}
+    crosses::<pipeclog_capture::Running>();
+    crosses::<pipeclog_capture::Waited>();
+    is_shared::<pipeclog_capture::Error>();
+    is_shared::<pipeclog_capture::Captured>();
+    is_shared::<Capture>();
+}

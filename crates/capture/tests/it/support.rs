@@ -56,7 +56,8 @@ pub(crate) fn run_with(capture: Capture, strategy: Strategy, script: &str) -> Ca
     captured
 }
 
-/// A process, by its pid and a look at `/proc`: enough in a test, where the pid was told by the process itself.
+/// A process, by its pid and a look at `/proc`: enough in a test, where the pid was told by the
+/// process itself.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Process(pub(crate) i32);
 
@@ -114,9 +115,10 @@ pub(crate) fn until(expected: &str, mut is_true: impl FnMut() -> bool) {
     }
 }
 
-/// Runs the rest of a test in a process of its own, where it may change what belongs to the process: limits,
-/// signals, descriptors 0 to 2. Starts this test binary again for this one test, under `prefix` if there is one.
-/// True in that process; in the first one, false once the other has passed.
+/// Runs the rest of a test in a process of its own, where it may change what belongs to the
+/// process: limits, signals, descriptors 0 to 2. Starts this test binary again for this one test,
+/// under `prefix` if there is one. True in that process; in the first one, false once the other has
+/// passed.
 pub(crate) fn alone(test: &str, prefix: &str) -> bool {
     const MARK: &str = "PIPECLOG_TEST_ALONE";
     if std::env::var_os(MARK).is_some_and(|name| name == test) {

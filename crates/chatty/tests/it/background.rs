@@ -189,3 +189,17 @@ fn descendant_that_closes_nothing_shares_the_description() {
     assert_eq!(chatty.child.wait().unwrap().code(), Some(1));
     assert_eq!(read_all(&mut chatty.stdout).len(), 65536);
 }
+
+#[test]
+fn descendant_of_a_leader_that_has_closed_its_streams_holds_none() {
+    let json = r#"{"ops": [{"op": "close", "stream": "stdout"}, {"op": "close", "stream": "stderr"},
+        {"op": "background", "keep": ["stdin", "stdout", "stderr"], "script": {"ops": [
+            {"op": "write", "stdout": 16, "write_size": 16}, {"op": "stdin", "do": "never"}]}}]}"#;
+    let mut chatty = script(json);
+    assert_eq!(chatty.child.wait().unwrap().code(), Some(0));
+    // Both ends come while the descendant lives: stdin still holds it.
+    assert_eq!(read_all(&mut chatty.stdout), b"");
+    assert_eq!(read_all(&mut chatty.stderr), b"");
+    let stdin = chatty.stdin.take().unwrap();
+    assert_eq!(holders(&stdin).len(), 1);
+}

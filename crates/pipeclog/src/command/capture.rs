@@ -3,12 +3,13 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{self, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use nix::sys::resource::{Usage, UsageWho, getrusage};
 use pipeclog_capture::{
     Background, Bound, Capture, Captured, Command, End, Error, ErrorKind, Input, Kill, KillTarget,
@@ -16,6 +17,8 @@ use pipeclog_capture::{
 };
 use pipeclog_scenario::outcome::{CaptureReport, StreamReport};
 use pipeclog_scenario::script::Size;
+use rustix::event::{PollFd, PollFlags};
+use rustix::io::Errno;
 
 use crate::units::{duration, size_as_usize};
 
@@ -50,8 +53,8 @@ pub(crate) struct CaptureArgs {
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     kill_after: Option<Duration>,
     /// What becomes of streams that background descendants still hold.
-    #[arg(long, value_name = "WHAT", default_value = "keep-draining")]
-    background: Background,
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t = BackgroundStreams::KeepDraining)]
+    background: BackgroundStreams,
     /// Give the command this file's bytes as stdin, through the strategy; without it, stdin is ours (`-` reads it whole).
     #[arg(long, value_name = "FILE")]
     stdin_file: Option<PathBuf>,
@@ -62,6 +65,18 @@ pub(crate) struct CaptureArgs {
     #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
     command: Vec<OsString>,
 }
+
+/// What becomes of streams that descendants hold when the capture is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum BackgroundStreams {
+    /// A process of ours stays behind, reads on for them and throws away, until the last of them has closed.
+    KeepDraining,
+    /// They are closed: the next write of a descendant meets a broken pipe.
+    Abandon,
+}
+
+/// The hidden command that stays behind.
+pub(crate) const DRAIN_COMMAND: &str = "drain";
 
 /// The exit codes of timeout(1), which wrappers of commands share.
 const TIMED_OUT: u8 = 124;
@@ -85,7 +100,11 @@ pub(crate) fn run(args: CaptureArgs) -> anyhow::Result<ExitCode> {
         target: args.kill,
         term_grace: args.kill_after.unwrap_or(Duration::ZERO),
     })
-    .background(args.background);
+    .background(match args.background {
+        // Not a thread of ours, which would end with us.
+        BackgroundStreams::KeepDraining => Background::HandBack,
+        BackgroundStreams::Abandon => Background::Abandon,
+    });
     if let Some(size) = args.limit {
         capture = capture.limit(Limit {
             bytes: size_as_usize(size)?,
@@ -96,7 +115,10 @@ pub(crate) fn run(args: CaptureArgs) -> anyhow::Result<ExitCode> {
     let result = capture.run(&command);
     let took = started.elapsed();
     match result {
-        Ok(captured) => {
+        Ok(mut captured) => {
+            std::mem::take(&mut captured.still_open)
+                .into_iter()
+                .try_for_each(leave_a_drainer)?;
             write_report(args.report.as_deref(), &captured, took)?;
             hand_on(&captured)?;
             Ok(ExitCode::from(code_of(&captured)))
@@ -108,6 +130,48 @@ pub(crate) fn run(args: CaptureArgs) -> anyhow::Result<ExitCode> {
             }
             crate::complain(&with_causes(&error));
             Ok(ExitCode::from(code_of_error(&error)))
+        }
+    }
+}
+
+/// A process in a session of its own that reads `stream` to its end. It holds nothing else of ours: whoever waits for our
+/// stdout or stderr to close is not kept waiting.
+fn leave_a_drainer(stream: OwnedFd) -> anyhow::Result<()> {
+    let program = std::env::current_exe().context("failed to find this program's own file")?;
+    process::Command::new(program)
+        .arg(DRAIN_COMMAND)
+        .stdin(stream)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .current_dir("/")
+        .spawn()
+        .map(drop)
+        .context("failed to start a process that reads on for background descendants (--background abandon does without)")
+}
+
+/// Reads stdin to its end and throws it away.
+pub(crate) fn drain() -> anyhow::Result<ExitCode> {
+    // Failure: it is a session leader already, which is as good.
+    let _ = rustix::process::setsid();
+    let stdin = io::stdin();
+    let mut room = vec![0; 64 << 10];
+    loop {
+        match rustix::io::read(&stdin, &mut room) {
+            Ok(0) => return Ok(ExitCode::SUCCESS),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => {
+                let mut set = [PollFd::new(&stdin, PollFlags::IN)];
+                rustix::event::poll(&mut set, None).or_else(|errno| {
+                    if errno == Errno::INTR {
+                        Ok(0)
+                    } else {
+                        Err(errno)
+                    }
+                })?;
+            }
+            // A terminal's master says EIO when the last slave has closed.
+            Err(Errno::IO) => return Ok(ExitCode::SUCCESS),
+            Err(errno) => return Err(errno).context("failed to read stdin"),
         }
     }
 }

@@ -91,15 +91,12 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
                 on_refusal,
             } => {
                 self.check_use(task, channel, end)?;
-                let refused = match &mut self.channels[channel.0].body {
-                    Body::Pipe(pipe) => pipe.resize(bytes).is_err(),
-                    Body::File { .. } | Body::Null | Body::Unmodelled { .. } => true,
-                };
-                match on_refusal {
-                    OnRefusal::Exit(exit) if refused => {
+                let refused = self.resize(channel, bytes)?;
+                match (refused, on_refusal) {
+                    (Refused::Yes, OnRefusal::Exit(exit)) => {
                         self.end_process(self.world.tasks[task.0].process, exit)?;
                     }
-                    OnRefusal::Exit(_) | OnRefusal::GoOn => self.next(task),
+                    (Refused::Yes, OnRefusal::GoOn) | (Refused::No, _) => self.next(task),
                 }
             }
             Step::SetMode { channel, mode } => {
@@ -295,6 +292,43 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
         }
     }
 
+    fn resize(&mut self, channel: ChannelId, bytes: u64) -> Result<Refused, SimulateError> {
+        let raced = self.is_read_at_any_moment(channel) && self.was_written(channel);
+        let Body::Pipe(pipe) = &mut self.channels[channel.0].body else {
+            return Ok(Refused::Yes);
+        };
+        let before = pipe.geometry();
+        let refused = pipe.resize(bytes).is_err();
+        if raced && (refused || pipe.geometry().slots() < before.slots()) {
+            return Err(SimulateError::ResizeRace { channel });
+        }
+        Ok(if refused { Refused::Yes } else { Refused::No })
+    }
+
+    /// Whether somebody drains a channel: what went through at once in the model may still be in the ring of a real pipe.
+    fn is_read_at_any_moment(&self, channel: ChannelId) -> bool {
+        let Some(reader) = self.facts.sole_reader[channel.0] else {
+            return false;
+        };
+        match self.tasks[reader.0].place.current {
+            Some(Current {
+                step: Step::Drain { from, .. },
+                ..
+            }) => from.contains(channel),
+            Some(Current {
+                step: Step::Echo { from, .. },
+                ..
+            }) => from == channel,
+            Some(_) | None => false,
+        }
+    }
+
+    fn was_written(&self, channel: ChannelId) -> bool {
+        self.tasks
+            .iter()
+            .any(|task| task.place.written[channel.0] > 0)
+    }
+
     /// One read(2): how many bytes come, 0 if nothing is there.
     fn take(&mut self, task: TaskId, from: ChannelId, bytes: u64) -> u64 {
         let got = match &mut self.channels[from.0].body {
@@ -427,6 +461,13 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
             Ok(())
         }
     }
+}
+
+/// Whether a pipe was left as it was.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Refused {
+    Yes,
+    No,
 }
 
 /// What came of putting bytes in.

@@ -312,19 +312,24 @@ fn cases() -> u32 {
         .map_or(300, |cases| (cases / 30).max(1))
 }
 
+/// Nothing, if there is too much to try, or a race that is not decided.
 fn search(world: &World<Program>, how: Search) -> Option<BTreeSet<String>> {
     let facts = Facts::of(world);
     let mut start = State::new(world, &facts, Room::Endless);
     start.search = how;
-    let found = explore(start, BUDGET).expect("a sound world");
+    let found = match explore(start, BUDGET) {
+        Err(SimulateError::ResizeRace { .. }) => return None,
+        found => found.expect("a sound world"),
+    };
     (found.orders != Orders::Incomplete).then(|| essence(&found))
 }
 
 fn check(plan: &Plan) -> Result<(), TestCaseError> {
     let world = world(plan);
     let reduced = search(&world, Search::Reduced);
-    if let Some(exhaustive) = search(&world, Search::Exhaustive) {
-        prop_assert_eq!(reduced, Some(exhaustive));
+    let exhaustive = search(&world, Search::Exhaustive);
+    if reduced.is_some() && exhaustive.is_some() {
+        prop_assert_eq!(reduced, exhaustive);
     }
     Ok(())
 }

@@ -25,6 +25,12 @@ impl Channels {
         Self(channels.iter().fold(0, |set, channel| set | 1 << channel.0))
     }
 
+    /// The set and one more.
+    #[must_use]
+    pub const fn with(self, channel: ChannelId) -> Self {
+        Self(self.0 | 1 << channel.0)
+    }
+
     /// Whether a channel is in the set.
     #[must_use]
     pub fn contains(self, channel: ChannelId) -> bool {

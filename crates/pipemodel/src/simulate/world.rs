@@ -137,6 +137,29 @@ impl<P: Iterator<Item = Step> + Clone> World<P> {
         task
     }
 
+    /// Gives a task its program, where that names what was added after the task.
+    pub fn program(&mut self, task: TaskId, program: P) {
+        self.tasks[task.0].program = program;
+    }
+
+    /// How many tasks there are.
+    #[must_use]
+    pub fn task_count(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// The tasks so far that use the write end of a channel.
+    pub fn writers(&self, channel: ChannelId) -> impl Iterator<Item = TaskId> + '_ {
+        let writes = move |task: &TaskId| self.tasks[task.0].uses.contains(&Hold::write(channel));
+        (0..self.tasks.len()).map(TaskId).filter(writes)
+    }
+
+    /// What a channel is.
+    #[must_use]
+    pub fn kind(&self, channel: ChannelId) -> ChannelKind {
+        self.channels[channel.0]
+    }
+
     /// Says which process is the leader, the root's direct child: after its exit, who withholds an end of file leaks.
     pub fn leader(&mut self, process: ProcessId) {
         self.leader = Some(process);

@@ -11,16 +11,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use nix::sys::socket::{getsockopt, sockopt};
-use nix::sys::time::TimeVal;
 use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 use nix::unistd::Pid;
 use pipeclog_waitgraph::snapshot::{Abi, SocketTimeouts};
 use rustix::fs::{AtFlags, Mode, OFlags, RawDir, ResolveFlags, Statx, StatxFlags};
 use rustix::path::DecInt;
-use rustix::process::{PidfdFlags, PidfdGetfdFlags};
 
 use super::{Cause, Facts, FileStat, ReadError, Source, Start, UnixSocket};
+use crate::duplicate;
 use crate::lane::Lane;
 use crate::parse::{Hierarchy, Mount, Mounts};
 use crate::sockdiag;
@@ -66,10 +64,9 @@ impl Live {
     /// Where the hierarchies that can freeze are mounted, found once.
     fn freezers(&self) -> &Freezers {
         self.freezers.get_or_init(|| {
-            let mut text = Vec::new();
-            if self.read("self/mountinfo", &mut text).is_err() {
+            let Ok(text) = self.read_list("self/mountinfo") else {
                 return Freezers::default();
-            }
+            };
             let mounts = Mounts::parse(&text);
             let point = |mount: &Mount| PathBuf::from(OsStr::from_bytes(&mount.point));
             let v1 = |mount: &&Mount| mount.kind == b"cgroup" && mount.option(b"freezer").is_some();
@@ -120,14 +117,22 @@ impl Source for Live {
     }
 
     fn read(&self, path: &str, text: &mut Vec<u8>) -> Result<(), ReadError> {
-        read_at(self.root.as_fd(), path, text).map_err(|errno| failed("read", path, errno))
+        read_at(self.root.as_fd(), path, text, Pieces::One)
+            .map_err(|errno| failed("read", path, errno))
+    }
+
+    fn read_list(&self, path: &str) -> Result<Vec<u8>, ReadError> {
+        let mut text = Vec::new();
+        read_at(self.root.as_fd(), path, &mut text, Pieces::Many)
+            .map_err(|errno| failed("read", path, errno))?;
+        Ok(text)
     }
 
     fn read_bounded(&self, path: &str) -> Result<Vec<u8>, ReadError> {
         let owned = path.to_owned();
         self.ask("read", path, move |root| {
             let mut text = Vec::new();
-            read_at(root, &owned, &mut text)?;
+            read_at(root, &owned, &mut text, Pieces::Many)?;
             Ok(text)
         })
     }
@@ -252,41 +257,7 @@ impl Source for Live {
     }
 
     fn socket_timeouts(&self, pid: u32, fd: u32) -> Result<SocketTimeouts, ReadError> {
-        let path = format!("{pid}/fd/{fd}");
-        let action = "duplicate the socket";
-        let Some(target) = i32::try_from(pid)
-            .ok()
-            .and_then(rustix::process::Pid::from_raw)
-        else {
-            return Err(ReadError::new(action, &path, Cause::Gone));
-        };
-        let Ok(number) = i32::try_from(fd) else {
-            return Err(ReadError::new(action, &path, Cause::Gone));
-        };
-        let process = rustix::process::pidfd_open(target, PidfdFlags::empty())
-            .map_err(|errno| failed(action, &path, errno))?;
-        // The number may have been reused for a pipe since it was looked at. A duplicate of a pipe raises no count of
-        // readers or writers either, and getsockopt refuses it.
-        let socket = rustix::process::pidfd_getfd(process, number, PidfdGetfdFlags::empty())
-            .map_err(|errno| failed(action, &path, errno))?;
-        let receive = getsockopt(&socket, sockopt::ReceiveTimeout);
-        let transmit = getsockopt(&socket, sockopt::SendTimeout);
-        drop(socket);
-        match (receive, transmit) {
-            (Ok(receive), Ok(transmit)) => {
-                let unset = TimeVal::new(0, 0);
-                Ok(if receive == unset && transmit == unset {
-                    SocketTimeouts::Unset
-                } else {
-                    SocketTimeouts::Set
-                })
-            }
-            (Err(errno), _) | (_, Err(errno)) => Err(ReadError::new(
-                "ask for the timeouts of",
-                &path,
-                Cause::from_errno(errno as i32),
-            )),
-        }
+        duplicate::socket_timeouts(pid, fd)
     }
 
     fn freezer(&self, hierarchy: Hierarchy, group: &[u8]) -> Result<Vec<u8>, ReadError> {
@@ -324,15 +295,32 @@ fn failed(action: &'static str, path: &str, errno: rustix::io::Errno) -> ReadErr
     ReadError::new(action, path, Cause::from_errno(errno.raw_os_error()))
 }
 
-/// Reads a whole file. Most files of `/proc` fit in the first piece, and a second read says so.
-fn read_at(root: BorrowedFd<'_>, path: &str, text: &mut Vec<u8>) -> Result<(), rustix::io::Errno> {
+/// How the kernel hands out a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pieces {
+    /// Formatted whole (`single_open`): what is shorter than the room that it was given is all of it, and one call
+    /// is saved.
+    One,
+    /// Record by record: a short piece says nothing, only an empty one does.
+    Many,
+}
+
+/// Reads a whole file.
+fn read_at(
+    root: BorrowedFd<'_>,
+    path: &str,
+    text: &mut Vec<u8>,
+    pieces: Pieces,
+) -> Result<(), rustix::io::Errno> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let file = rustix::fs::openat(root, path, flags, Mode::empty())?;
     text.clear();
     loop {
         text.reserve(4096);
+        let room = text.capacity() - text.len();
         match rustix::io::read(&file, rustix::buffer::spare_capacity(text)) {
             Ok(0) => return Ok(()),
+            Ok(len) if pieces == Pieces::One && len < room => return Ok(()),
             Ok(_) if text.len() > MOST_OF_A_FILE => return Ok(()),
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(errno) => return Err(errno),

@@ -161,6 +161,10 @@ impl Source for Recorded {
         Ok(())
     }
 
+    fn read_list(&self, path: &str) -> Result<Vec<u8>, ReadError> {
+        self.read_bounded(path)
+    }
+
     fn read_bounded(&self, path: &str) -> Result<Vec<u8>, ReadError> {
         let place = self.permitted("read", path)?;
         std::fs::read(place).map_err(|error| ReadError::from_io("read", path, &error))

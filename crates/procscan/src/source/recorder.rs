@@ -61,6 +61,14 @@ impl Recorder {
         fs::write(place, text).map_err(|error| ReadError::from_io("record", path, &error))
     }
 
+    fn kept(&self, path: &str, result: Result<Vec<u8>, ReadError>) -> Result<Vec<u8>, ReadError> {
+        match &result {
+            Ok(text) => self.keep(path, text)?,
+            Err(error) => self.refuse(path, error),
+        }
+        result
+    }
+
     fn keep_link(&self, path: &str, text: &[u8]) -> Result<(), ReadError> {
         let place = self.place(path)?;
         // A second scan finds the link of the first.
@@ -84,13 +92,12 @@ impl Source for Recorder {
         result
     }
 
+    fn read_list(&self, path: &str) -> Result<Vec<u8>, ReadError> {
+        self.kept(path, self.live.read_list(path))
+    }
+
     fn read_bounded(&self, path: &str) -> Result<Vec<u8>, ReadError> {
-        let result = self.live.read_bounded(path);
-        match &result {
-            Ok(text) => self.keep(path, text)?,
-            Err(error) => self.refuse(path, error),
-        }
-        result
+        self.kept(path, self.live.read_bounded(path))
     }
 
     fn link(&self, path: &str) -> Result<Vec<u8>, ReadError> {

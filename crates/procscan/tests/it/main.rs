@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "what is skipped is said aloud")]
 
 mod channels;
+mod hung;
 mod records;
 mod shape;
 mod tables;

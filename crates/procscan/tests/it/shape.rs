@@ -68,12 +68,19 @@ impl Shape {
         Pid(self.child.id())
     }
 
+    pub(crate) fn exit_code(&mut self) -> Option<i32> {
+        self.child
+            .try_wait()
+            .unwrap()
+            .and_then(|status| status.code())
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = Group::from_raw(i32::try_from(self.child.id()).unwrap());
         nix::sys::signal::kill(pid, signal).unwrap();
     }
 
-    /// Scans until the snapshot satisfies, and fails with the last one if it does not in time.
+    /// Scans until the program runs and the snapshot satisfies, and fails with the last one if it does not in time.
     pub(crate) fn scan_until(
         &self,
         what: &str,
@@ -84,7 +91,10 @@ impl Shape {
         let start = Instant::now();
         loop {
             let snapshot = scanner.scan(&selection).unwrap();
-            if holds(&snapshot) {
+            let is_up = snapshot
+                .process(self.pid())
+                .is_some_and(|process| self.is_up(process));
+            if is_up && holds(&snapshot) {
                 return snapshot;
             }
             if start.elapsed() > BOUND {
@@ -102,7 +112,7 @@ impl Shape {
     pub(crate) fn waiting(&self, what: &str, mut is_it: impl FnMut(&Wait) -> bool) -> Snapshot {
         let pid = self.pid();
         self.scan_until(what, |snapshot| {
-            let process = snapshot.process(pid).filter(|process| self.is_up(process));
+            let process = snapshot.process(pid);
             process.is_some_and(|process| process.tasks.iter().any(|task| is_it(&task.wait)))
         })
     }

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use pipeclog_waitgraph::snapshot::{Object, State, Table, Wait};
+use pipeclog_waitgraph::snapshot::{Object, Snapshot, State, Table, Wait};
 
 use crate::shape::{Shape, process, task_that};
 
@@ -17,13 +17,13 @@ fn files_named_like_pipes_are_no_pipes() {
     ];
     let program = format!(
         "import os; os.chdir({:?})\nfor n in {names:?}: os.open(n,os.O_CREAT|os.O_RDWR)\n\
-         os.memfd_create('pipe:[123]'); r,w=os.pipe(); os.read(r,1)",
+         os.memfd_create('pipe:[123]'); r,w=os.pipe(); os.dup2(r,62); os.read(62,1)",
         directory.path()
     );
     let Some(shape) = Shape::python(&program) else {
         return;
     };
-    let snapshot = shape.waiting("read", |w| matches!(w, Wait::Read { .. }));
+    let snapshot = shape.waiting("read", |w| matches!(w, Wait::Read { fd: 62, .. }));
     let known = process(&snapshot, shape.pid()).table.known();
     assert!(
         !known
@@ -70,14 +70,14 @@ fn a_process_whose_leader_has_exited_is_read_through_a_living_thread() {
         60
     };
     let program = format!(
-        "import ctypes,os,threading\nr,w=os.pipe()\nthreading.Thread(target=lambda: os.read(r,1)).start()\n\
+        "import ctypes,os,threading\nr,w=os.pipe()\nos.dup2(r,61)\nthreading.Thread(target=lambda: os.read(61,1)).start()\n\
          ctypes.CDLL(None).syscall({exit},0)"
     );
     let Some(shape) = Shape::python(&program) else {
         return;
     };
     let pid = shape.pid();
-    let is_read = |w: &Wait| matches!(w, Wait::Read { .. });
+    let is_read = |w: &Wait| matches!(w, Wait::Read { fd: 61, .. });
     let snapshot = shape.scan_until("exited leader", |s| {
         s.process(pid).is_some_and(|p| {
             p.tasks[0].state == State::Zombie && p.tasks.iter().any(|t| is_read(&t.wait))
@@ -100,16 +100,15 @@ fn a_zombie_holds_nothing_and_stays_in_the_family() {
     let Some(shape) = Shape::python(program) else {
         return;
     };
-    let snapshot = shape.scan_until("zombie", |s| {
-        s.processes
-            .iter()
-            .any(|p| p.ppid == shape.pid() && p.tasks.iter().all(|t| t.state == State::Zombie))
-    });
-    let zombie = snapshot
-        .processes
-        .iter()
-        .find(|p| p.ppid == shape.pid())
-        .unwrap();
+    let zombie = |s: &Snapshot| {
+        let mut children = s.processes.iter().filter(|p| p.ppid == shape.pid());
+        children
+            .find(|p| p.tasks.iter().all(|t| t.state == State::Zombie))
+            .cloned()
+    };
+    let snapshot = shape.scan_until("zombie", |s| zombie(s).is_some());
+    let zombie = zombie(&snapshot).unwrap();
+    assert_eq!(zombie.tasks.len(), 1);
     assert_eq!(zombie.table, Table::Complete(Vec::new()));
 }
 

@@ -8,7 +8,9 @@ use pipeclog_waitgraph::snapshot::{
 use crate::shape::{Shape, process, task_that};
 
 /// Each row is a Python program and the wait that it must be seen in.
-fn check(rows: &[(&str, &str, fn(&Wait) -> bool)]) {
+type Row<'a> = (&'a str, &'a str, fn(&Wait) -> bool);
+
+fn check(rows: &[Row<'_>]) {
     for (what, program, is_it) in rows {
         let Some(shape) = Shape::python(program) else {
             return;

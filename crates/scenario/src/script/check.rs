@@ -15,7 +15,7 @@ pub struct ScriptError {
 #[derive(Debug, thiserror::Error)]
 enum Kind {
     #[error("failed to read the script: {0}")]
-    Json(serde_json::Error),
+    Json(String),
     #[error("script: {what}; {instead}")]
     Whole { what: String, instead: &'static str },
     #[error("script: operation {path}: {what}; {instead}")]
@@ -28,8 +28,24 @@ enum Kind {
 
 impl ScriptError {
     pub(super) fn json(error: serde_json::Error) -> Self {
+        let text = error.to_string();
+        let text = match text.rsplit_once(" at line ") {
+            // serde_json adds where the list of operations ends, which is not where the operation stands.
+            Some((operation, _)) if operation.starts_with("operation ") => operation.to_owned(),
+            Some(_) | None => text,
+        };
         Self {
-            kind: Kind::Json(error),
+            kind: Kind::Json(text),
+        }
+    }
+
+    fn operation(path: &str, what: String, instead: &'static str) -> Self {
+        Self {
+            kind: Kind::Operation {
+                path: path.to_owned(),
+                what,
+                instead,
+            },
         }
     }
 
@@ -139,15 +155,7 @@ fn check_ops(script: &Script, ops: &[Op], place: Place, path: &str) -> Result<()
 }
 
 fn check_op(script: &Script, op: &Op, place: Place, path: &str) -> Result<(), ScriptError> {
-    let wrong = |what: String, instead| {
-        Err(ScriptError {
-            kind: Kind::Operation {
-                path: path.to_owned(),
-                what,
-                instead,
-            },
-        })
-    };
+    let wrong = |what: String, instead| Err(ScriptError::operation(path, what, instead));
     match op {
         Op::Write(write) => match write_fault(write) {
             Some((what, instead)) => wrong(what, instead),

@@ -86,6 +86,15 @@ fn error_names_the_operation_and_what_to_write() {
 }
 
 #[test]
+fn error_of_an_operation_has_no_wrong_position() {
+    let told = error(r#"{"ops": [{"op": "park"}, {"op": "sleep", "ms": "long"}]}"#);
+    let expected =
+        "failed to read the script: operation 1: invalid type: string \"long\", expected u64";
+    assert_eq!(told, expected);
+    assert!(error("{\"ops\": [}").contains("at line 1 column 10"));
+}
+
+#[test]
 fn orders_are_what_their_names_say() {
     use Stream::{Stderr, Stdout};
     let order = |order: &str| {
@@ -151,6 +160,32 @@ fn unflushed_bytes_are_lost_at_death_and_written_at_exit() {
     assert_eq!(lens(&script(r#"{"op": "exit", "code": 0}"#)), [10]);
     let flushed = r#"{"op": "flush", "stream": "stdout"}, {"op": "die", "signal": "TERM"}"#;
     assert_eq!(lens(&script(flushed)), [10]);
+}
+
+/// What strace shows of a C program under glibc 2.36, its stdout a pipe set to this mode by setvbuf(3), that makes one
+/// fwrite(3) of each of these sizes; every sixteenth byte of its stream is a newline.
+#[test]
+fn buffered_writes_are_those_of_glibc() {
+    let lines = [16; 50];
+    let line_mixed = [&[16, 16, 48, 4096, 4096, 4096][..], &lines, &[15]].concat();
+    let cases: [(&str, &[u64], &[usize]); 7] = [
+        ("full", &[4096, 4096, 4096, 4096], &[4096, 4096, 4096, 4096]),
+        ("full", &[10, 4096, 4096, 5000], &[4096, 4096, 4096, 914]),
+        ("full", &[1, 1, 1], &[3]),
+        ("line", &[40, 40, 7, 4096, 9000], &line_mixed),
+        ("line", &[4096, 4096], &[4096, 4096]),
+        ("line", &[5, 5, 5, 5, 5, 20], &[16, 16, 13]),
+        ("line", &[4100, 15, 4081], &[4096, 16, 4080, 4]),
+    ];
+    for (mode, sizes, expected) in cases {
+        let write = |size: &u64| format!(r#"{{"op": "write", "stdout": {size}}}"#);
+        let ops: Vec<String> = sizes.iter().map(write).collect();
+        let json = format!(
+            r#"{{"stdout_buffer": "{mode}", "ops": [{}]}}"#,
+            ops.join(", ")
+        );
+        assert_eq!(lens(&json), expected, "{mode} {sizes:?}");
+    }
 }
 
 #[test]

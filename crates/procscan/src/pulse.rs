@@ -1,0 +1,75 @@
+//! The cheapest look at a family: is anybody running, and has anybody run since the last look?
+
+use pipeclog_waitgraph::snapshot::{Pid, State, Syscall, Tid};
+
+use crate::gaps::{Gaps, Owner};
+use crate::pass;
+use crate::scanner::Selection;
+use crate::source::{ReadError, Source};
+use crate::task;
+
+/// What a family's tasks are doing, and how often each has run. Two equal pulses of sleeping tasks mean that none of
+/// them ran in between, and that a scan is worth its cost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pulse {
+    /// Every task of the family, by process and number.
+    pub tasks: Vec<TaskPulse>,
+}
+
+/// One task's pulse.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskPulse {
+    /// The process.
+    pub pid: Pid,
+    /// The task.
+    pub tid: Tid,
+    /// Its state.
+    pub state: State,
+    /// Its call.
+    pub syscall: Syscall,
+    /// Its voluntary and involuntary switches, where readable.
+    pub switches: (Option<u64>, Option<u64>),
+}
+
+impl Pulse {
+    /// Whether no task runs, and at least one of them waits in a system call.
+    #[must_use]
+    pub fn is_asleep(&self) -> bool {
+        let runs = |task: &TaskPulse| {
+            matches!(task.state, State::Running) || matches!(task.syscall, Syscall::Running)
+        };
+        let waits = |task: &TaskPulse| matches!(task.syscall, Syscall::Blocked { .. });
+        !self.tasks.iter().any(runs) && self.tasks.iter().any(waits)
+    }
+}
+
+/// Takes the pulse of processes. Those that have ended are left out.
+pub(crate) fn take(source: &dyn Source, selection: &Selection) -> Result<Pulse, ReadError> {
+    // What cannot be read shows as such in the pulse itself.
+    let mut gaps = Gaps::unread(source.facts());
+    let mut tasks = Vec::new();
+    for pid in pass::family(source, selection)? {
+        let owner = Owner {
+            pid,
+            tid: None,
+            uid: None,
+        };
+        for tid in source.numbers(&format!("{pid}/task")).unwrap_or_default() {
+            let Some(text) = task::read(source, owner, tid, &mut gaps) else {
+                continue;
+            };
+            let status = text.status.as_ref();
+            tasks.push(TaskPulse {
+                pid: Pid(pid),
+                tid: Tid(tid),
+                state: task::state(text.stat.state),
+                syscall: text.call,
+                switches: (
+                    status.and_then(|status| status.voluntary_switches),
+                    status.and_then(|status| status.involuntary_switches),
+                ),
+            });
+        }
+    }
+    Ok(Pulse { tasks })
+}

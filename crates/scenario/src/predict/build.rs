@@ -1,0 +1,439 @@
+//! The world of a trial: the parent by its strategy's plan, the child and its descendants by the script.
+
+use pipeclog_pipemodel::simulate::{
+    ChannelId, ChannelKind, Channels, Exit, Hold, MAX_MEMBERS, OnBrokenPipe, ProcessId, Step,
+    TaskId, Until, Waiting, World, Writing,
+};
+use pipeclog_pipemodel::{End, Geometry, WriteMode};
+
+use super::family::Family;
+use super::found::Who;
+use super::program::{Awaited, Fd, Fds, Program, ScriptProgram, Started};
+use super::{NotModelled, Parent, PipeFacts};
+use crate::plan::{AfterExit, Feeding, InputWiring, Plan, PlanStep, Room, Wiring};
+use crate::script::{
+    Background, BrokenPipe, Descriptor, Intermediates, Op, Script, StdinOp, Stream, WouldBlock,
+};
+use crate::strategy::Kind;
+
+pub(super) fn family<'a>(
+    script: &'a Script,
+    parent: &Parent,
+    facts: PipeFacts,
+) -> Result<Family<'a>, NotModelled> {
+    let plan = parent.strategy.plan();
+    let mut builder = Builder::new(parent, &plan, facts);
+    let fds = builder.fds;
+    let leader = builder.add_script(script, Who::Child, 0, builder.parent, fds)?;
+    builder.family.world.leader(leader);
+    builder.add_parent(parent, &plan, leader);
+    if builder.family.world.task_count() > MAX_MEMBERS {
+        return Err(NotModelled::TooMany { max: MAX_MEMBERS });
+    }
+    Ok(builder.family)
+}
+
+struct Builder<'a> {
+    family: Family<'a>,
+    parent: ProcessId,
+    /// The child's standard descriptors.
+    fds: Fds,
+    facts: PipeFacts,
+    wiring: Wiring,
+    /// Channels that are made non-blocking, each with the process that does it.
+    nonblock: Vec<(ChannelId, Who)>,
+}
+
+impl<'a> Builder<'a> {
+    fn new(parent: &Parent, plan: &Plan, facts: PipeFacts) -> Self {
+        let mut world = World::new();
+        let stdin = parent.stdin_bytes.map(|_| {
+            world.channel(match plan.input {
+                InputWiring::Pipe(room) => pipe(room, facts),
+                InputWiring::Socket => ChannelKind::Unmodelled,
+            })
+        });
+        let (stdout, stderr) = outputs(&mut world, plan.wiring, facts);
+        let mut holds = Vec::new();
+        if let Some(stdin) = stdin {
+            holds.extend([Hold::read(stdin), Hold::write(stdin)]);
+        }
+        if let Some(stdout) = stdout {
+            holds.extend([Hold::read(stdout), Hold::write(stdout)]);
+        }
+        if let Some(stderr) = stderr {
+            // Of one pipe for both there is one read end, and two descriptors of its write end.
+            holds.extend((stdout != Some(stderr)).then_some(Hold::read(stderr)));
+            holds.push(Hold::write(stderr));
+        }
+        let root = world.process(None, &holds);
+        let fd = |channel: Option<ChannelId>| channel.map_or(Fd::Null, Fd::Channel);
+        Self {
+            parent: root,
+            fds: Fds {
+                stdin: fd(stdin),
+                stdout: fd(stdout),
+                stderr: fd(stderr),
+            },
+            facts,
+            wiring: plan.wiring,
+            nonblock: Vec::new(),
+            family: Family {
+                world,
+                processes: vec![(root, Who::Parent)],
+                tasks: Vec::new(),
+                stdin,
+                stdout,
+                stderr,
+                reads: Channels::default(),
+            },
+        }
+    }
+
+    fn add_parent(&mut self, parent: &Parent, plan: &Plan, leader: ProcessId) {
+        let mut steps = vec![Step::Spawn { process: leader }];
+        for descriptor in [Descriptor::Stdin, Descriptor::Stdout, Descriptor::Stderr] {
+            if let Fd::Channel(channel) = self.fds.get(descriptor) {
+                let end = Fds::end(descriptor);
+                steps.push(Step::Close { channel, end });
+            }
+        }
+        let until = match (parent.strategy.kind(), parent.after_exit) {
+            (Kind::Safe, AfterExit::Drain) => Until::ExitOf(leader),
+            (Kind::Hazard, _) | (Kind::Safe, AfterExit::EndOfFile) => Until::EndOfFile,
+        };
+        let mut uses: Vec<Hold> = Vec::new();
+        for step in plan.steps {
+            let lowered = self.lower(*step, parent, leader, until);
+            for step in &lowered {
+                match step {
+                    Step::Drain { from, .. } => {
+                        uses.extend(from.iter().map(Hold::read));
+                        self.family.reads = from.iter().fold(self.family.reads, Channels::with);
+                    }
+                    Step::Write { to, .. } => uses.push(Hold::write(*to)),
+                    _ => {}
+                }
+            }
+            steps.extend(lowered);
+        }
+        steps.push(Step::Exit(Exit::Code(0)));
+        let world = &mut self.family.world;
+        let main = world.task(self.parent, &uses, OnBrokenPipe::GoOn, list(Vec::new()));
+        self.family.tasks.push((main, Who::Parent));
+        if let Some(feeder) = self.add_feeder(parent, plan) {
+            // Before anything that may block.
+            let after_closes = steps
+                .iter()
+                .take_while(|step| matches!(step, Step::Spawn { .. } | Step::Close { .. }))
+                .count();
+            steps.insert(after_closes, Step::Start { task: feeder });
+        }
+        self.family.world.program(main, list(steps));
+    }
+
+    fn lower(&self, step: PlanStep, parent: &Parent, leader: ProcessId, until: Until) -> Vec<Step> {
+        let Family { stdout, stderr, .. } = self.family;
+        let drain = |channels: &[Option<ChannelId>], until| {
+            let from: Vec<_> = channels.iter().copied().flatten().collect();
+            vec![Step::Drain {
+                from: Channels::of(&from),
+                until,
+            }]
+        };
+        let await_exit = |how| {
+            vec![Step::WaitExit {
+                process: leader,
+                how,
+            }]
+        };
+        match step {
+            PlanStep::WriteStdin => self.feed(parent, Writing::Blocking),
+            PlanStep::ReadToEnd(Stream::Stdout) => drain(&[stdout], Until::EndOfFile),
+            PlanStep::ReadToEnd(Stream::Stderr) => drain(&[stderr], Until::EndOfFile),
+            PlanStep::ReadBoth => drain(&[stdout, stderr], until),
+            PlanStep::AwaitExit => await_exit(Waiting::Blocking),
+            PlanStep::PollForExit => await_exit(Waiting::Polling),
+        }
+    }
+
+    /// One write of all there is, and the end of file.
+    fn feed(&self, parent: &Parent, how: Writing) -> Vec<Step> {
+        let Some(to) = self.family.stdin else {
+            return Vec::new();
+        };
+        let mut steps = Vec::new();
+        if let Some(bytes @ 1..) = parent.stdin_bytes {
+            steps.push(Step::Write { to, bytes, how });
+        }
+        steps.push(Step::Close {
+            channel: to,
+            end: End::Write,
+        });
+        steps
+    }
+
+    fn add_feeder(&mut self, parent: &Parent, plan: &Plan) -> Option<TaskId> {
+        let how = match plan.feeding {
+            Feeding::Thread => Writing::Blocking,
+            Feeding::Loop => Writing::Polled,
+            Feeding::Step => return None,
+        };
+        let stdin = self.family.stdin?;
+        let steps = self.feed(parent, how);
+        let uses = [Hold::write(stdin)];
+        let world = &mut self.family.world;
+        let feeder = world.task(self.parent, &uses, OnBrokenPipe::GoOn, list(steps));
+        self.family.tasks.push((feeder, Who::ParentFeeding));
+        Some(feeder)
+    }
+
+    fn add_script(
+        &mut self,
+        script: &'a Script,
+        who: Who,
+        writer: u8,
+        parent: ProcessId,
+        fds: Fds,
+    ) -> Result<ProcessId, NotModelled> {
+        let process = self.add_process(who, parent, fds);
+        let mut walk = Walk {
+            script,
+            who,
+            process,
+            fds,
+            next_writer: writer.saturating_add(1),
+            children: Vec::new(),
+            uses: Vec::new(),
+        };
+        self.walk(&script.ops, &mut walk)?;
+        let Walk { children, uses, .. } = walk;
+        let steps = script.steps_as(writer);
+        let program = Program::Script(Box::new(ScriptProgram::new(steps, fds, children)));
+        let on_broken_pipe = match script.broken_pipe {
+            BrokenPipe::Die => OnBrokenPipe::Die,
+            BrokenPipe::Exit => OnBrokenPipe::Exit,
+            BrokenPipe::GoOn => OnBrokenPipe::GoOn,
+        };
+        for (channel, other) in &self.nonblock {
+            if *other != who && uses.contains(&Hold::write(*channel)) {
+                return Err(NotModelled::SharedNonblock);
+            }
+        }
+        let task = self
+            .family
+            .world
+            .task(process, &uses, on_broken_pipe, program);
+        self.family.tasks.push((task, who));
+        Ok(process)
+    }
+
+    fn add_process(&mut self, who: Who, parent: ProcessId, fds: Fds) -> ProcessId {
+        let holds: Vec<_> = [Descriptor::Stdin, Descriptor::Stdout, Descriptor::Stderr]
+            .into_iter()
+            .filter_map(|descriptor| match fds.get(descriptor) {
+                Fd::Channel(channel) => Some(Hold {
+                    channel,
+                    end: Fds::end(descriptor),
+                }),
+                Fd::Null | Fd::Closed => None,
+            })
+            .collect();
+        let process = self.family.world.process(Some(parent), &holds);
+        self.family.processes.push((process, who));
+        process
+    }
+
+    /// Goes through the operations in the order of the steps, for what must be known before the first of them: who is started with
+    /// which descriptors, and which ends are used.
+    fn walk(&mut self, ops: &'a [Op], walk: &mut Walk<'a>) -> Result<(), NotModelled> {
+        for op in ops {
+            match op {
+                Op::Write(write) => {
+                    if write.stdout.0 > 0 {
+                        walk.use_end(Descriptor::Stdout);
+                    }
+                    if write.stderr.0 > 0 {
+                        walk.use_end(Descriptor::Stderr);
+                    }
+                }
+                Op::Prompt { stream, .. } => walk.use_end((*stream).into()),
+                Op::Stdin { action, .. } => {
+                    walk.use_end(Descriptor::Stdin);
+                    if *action == StdinOp::Echo {
+                        walk.use_end(Descriptor::Stdout);
+                    }
+                }
+                Op::Close { stream } => walk.fds.set(*stream, Fd::Closed),
+                Op::Nonblock { stream } => self.note_nonblock(walk, *stream)?,
+                Op::Capacity { stream, bytes } => {
+                    self.check_pipe(walk, *stream, bytes.0)?;
+                    walk.use_end(*stream);
+                }
+                Op::Packet { stream } => {
+                    self.check_pipe(walk, (*stream).into(), 0)?;
+                    walk.use_end((*stream).into());
+                }
+                Op::Background(background) => {
+                    let writer = walk.next_writer;
+                    let within = background.script.descendants();
+                    walk.next_writer = writer.saturating_add(1).saturating_add(within);
+                    let child = self.add_background(background, writer, walk)?;
+                    walk.children.push(child);
+                }
+                Op::Thread { ops } | Op::Repeat { ops, .. } => self.walk(ops, walk)?,
+                Op::Fifo { .. } => return Err(NotModelled::Fifo),
+                Op::Flush { .. }
+                | Op::Sleep { .. }
+                | Op::Compute { .. }
+                | Op::Park {}
+                | Op::Wait {}
+                | Op::Accept {}
+                | Op::Stop {}
+                | Op::Exit { .. }
+                | Op::Die { .. } => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn note_nonblock(&mut self, walk: &Walk<'a>, stream: Descriptor) -> Result<(), NotModelled> {
+        // Whoever reads waits in poll(2) then, to the same effect.
+        if let (Descriptor::Stdout | Descriptor::Stderr, Fd::Channel(channel)) =
+            (stream, walk.fds.get(stream))
+        {
+            if walk.script.would_block != WouldBlock::Wait {
+                return Err(NotModelled::WouldBlock);
+            }
+            // Those whose scripts were gone through before; later ones are checked when they come.
+            let world = &self.family.world;
+            if world.writers(channel).next().is_some() {
+                return Err(NotModelled::SharedNonblock);
+            }
+            self.nonblock.push((channel, walk.who));
+        }
+        Ok(())
+    }
+
+    fn check_pipe(&self, walk: &Walk<'a>, of: Descriptor, bytes: u64) -> Result<(), NotModelled> {
+        match walk.fds.get(of) {
+            Fd::Channel(channel) => match self.family.world.kind(channel) {
+                ChannelKind::Pipe { .. } if bytes <= self.facts.largest_bytes => Ok(()),
+                ChannelKind::Pipe { .. }
+                | ChannelKind::File { .. }
+                | ChannelKind::Null
+                | ChannelKind::Unmodelled => Err(NotModelled::PipeOnly),
+            },
+            Fd::Null | Fd::Closed => Ok(()),
+        }
+    }
+
+    fn add_background(
+        &mut self,
+        background: &'a Background,
+        writer: u8,
+        walk: &Walk<'a>,
+    ) -> Result<Started, NotModelled> {
+        if self.wiring == Wiring::Terminal {
+            return Err(NotModelled::Hangup);
+        }
+        let kept = |descriptor| match walk.fds.get(descriptor) {
+            Fd::Channel(channel) if background.keep.contains(&descriptor) => Fd::Channel(channel),
+            Fd::Channel(_) | Fd::Null | Fd::Closed => Fd::Null,
+        };
+        let fds = Fds {
+            stdin: kept(Descriptor::Stdin),
+            stdout: kept(Descriptor::Stdout),
+            stderr: kept(Descriptor::Stderr),
+        };
+        let between = match background.intermediates {
+            Intermediates::Wait => background.depth.saturating_sub(1),
+            // They are gone before the next step.
+            Intermediates::Exit => 0,
+        };
+        let mut above = Vec::new();
+        let mut parent = walk.process;
+        for _ in 0..between {
+            parent = self.add_process(Who::Intermediate { writer }, parent, fds);
+            above.push(parent);
+        }
+        let who = Who::Descendant { writer };
+        let mut first = self.add_script(&background.script, who, writer, parent, fds)?;
+        for process in above.into_iter().rev() {
+            let steps = vec![
+                Step::Spawn { process: first },
+                Step::WaitExit {
+                    process: first,
+                    how: Waiting::Blocking,
+                },
+            ];
+            let world = &mut self.family.world;
+            let task = world.task(process, &[], OnBrokenPipe::Die, list(steps));
+            self.family.tasks.push((task, Who::Intermediate { writer }));
+            first = process;
+        }
+        let lost = background.depth > 1 && background.intermediates == Intermediates::Exit;
+        Ok(Started {
+            process: first,
+            awaited: if lost { Awaited::No } else { Awaited::Yes },
+        })
+    }
+}
+
+/// A script on the way.
+struct Walk<'a> {
+    script: &'a Script,
+    who: Who,
+    process: ProcessId,
+    fds: Fds,
+    next_writer: u8,
+    children: Vec<Started>,
+    uses: Vec<Hold>,
+}
+
+impl Walk<'_> {
+    fn use_end(&mut self, descriptor: Descriptor) {
+        if let Fd::Channel(channel) = self.fds.get(descriptor) {
+            self.uses.push(Hold {
+                channel,
+                end: Fds::end(descriptor),
+            });
+        }
+    }
+}
+
+fn outputs(
+    world: &mut World<Program<'_>>,
+    wiring: Wiring,
+    facts: PipeFacts,
+) -> (Option<ChannelId>, Option<ChannelId>) {
+    let (kind, one) = match wiring {
+        Wiring::Pipes(room) => (pipe(room, facts), false),
+        Wiring::OnePipe(room) => (pipe(room, facts), true),
+        Wiring::Sockets => (ChannelKind::Unmodelled, false),
+        Wiring::Terminal => (ChannelKind::Unmodelled, true),
+        Wiring::Files | Wiring::Inherited => (ChannelKind::File { bytes: 0 }, false),
+        Wiring::Nothing => return (None, None),
+    };
+    let stdout = world.channel(kind);
+    let stderr = if one { stdout } else { world.channel(kind) };
+    (Some(stdout), Some(stderr))
+}
+
+/// A new pipe; what is refused above the machine's limit leaves it as it was.
+fn pipe(room: Room, facts: PipeFacts) -> ChannelKind {
+    let grown = match room {
+        Room::Grown(bytes) if bytes <= facts.largest_bytes => {
+            Geometry::from_request(facts.page(), bytes).ok()
+        }
+        Room::Grown(_) | Room::AsGiven => None,
+    };
+    ChannelKind::Pipe {
+        geometry: grown.unwrap_or(facts.new_pipe),
+        mode: WriteMode::Stream,
+    }
+}
+
+fn list<'a>(steps: Vec<Step>) -> Program<'a> {
+    Program::List(steps.into_iter())
+}

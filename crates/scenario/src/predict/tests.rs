@@ -1,0 +1,359 @@
+use super::*;
+use crate::plan::Wiring;
+use crate::script::{Descriptor, Script, Signal, Stream};
+use crate::strategy::Kind;
+
+fn script(json: &str) -> Script {
+    Script::from_json(json).expect("a script")
+}
+
+fn foretold(json: &str, parent: Parent) -> Prediction {
+    predict(&script(json), &parent, PipeFacts::USUAL)
+}
+
+fn ending(json: &str, parent: Parent) -> Ending {
+    let prediction = foretold(json, parent);
+    prediction
+        .ending()
+        .unwrap_or_else(|| panic!("{json}, {parent:?}: {prediction:?}"))
+}
+
+fn with_stdin(strategy: Strategy, bytes: u64) -> Parent {
+    Parent {
+        stdin_bytes: Some(bytes),
+        ..Parent::of(strategy)
+    }
+}
+
+fn draining(strategy: Strategy) -> Parent {
+    Parent {
+        after_exit: AfterExit::Drain,
+        ..Parent::of(strategy)
+    }
+}
+
+fn safe() -> impl Iterator<Item = Strategy> {
+    Strategy::ALL
+        .into_iter()
+        .filter(|strategy| strategy.kind() == Kind::Safe)
+}
+
+const COMPLETES: Ending = Ending::Completes { after_us: 0 };
+
+#[test]
+fn hazards_hang_one_byte_past_their_boundary_and_not_at_it() {
+    use Strategy::{
+        BiggerPipeThenWait, PollExitThenRead, StdoutThenStderr, WaitThenRead, WriteStdinThenRead,
+    };
+    let deadlock = Ending::ArtificialDeadlock;
+    // (strategy, stream, write size, the most that passes, what comes of one byte more)
+    for (strategy, stream, write_size, most, past) in [
+        (WaitThenRead, "stdout", 65_536, 65_536, deadlock),
+        (WaitThenRead, "stderr", 65_536, 65_536, deadlock),
+        // 16 writes of 2,049 fill the slots; a 17th of up to 2,047 joins the last.
+        (WaitThenRead, "stdout", 2049, 34_831, deadlock),
+        (WaitThenRead, "stdout", 80, 65_296, deadlock),
+        (
+            PollExitThenRead,
+            "stdout",
+            4096,
+            65_536,
+            Ending::PollsForEver,
+        ),
+        (StdoutThenStderr, "stderr", 1, 65_536, deadlock),
+        (StdoutThenStderr, "stdout", 4096, 1 << 20, COMPLETES),
+        (BiggerPipeThenWait, "stdout", 4096, 1 << 20, deadlock),
+        (WriteStdinThenRead, "stdout", 4096, 1 << 20, COMPLETES),
+    ] {
+        for (bytes, expected) in [(most, COMPLETES), (most + 1, past)] {
+            let json = format!(
+                r#"{{"ops": [{{"op": "write", "{stream}": {bytes}, "write_size": {write_size}}}]}}"#
+            );
+            assert_eq!(
+                ending(&json, Parent::of(strategy)),
+                expected,
+                "{strategy}: {json}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_deadlock_says_who_hangs_where() {
+    let json =
+        r#"{"ops": [{"op": "write", "stdout": 70000, "stderr": 70000, "order": "alternate"}]}"#;
+    let prediction = foretold(json, Parent::of(Strategy::StdoutThenStderr));
+    let found = prediction.only().expect("one outcome");
+    assert_eq!(
+        found.blocked,
+        [
+            Blocked {
+                who: Who::Parent,
+                on: BlockedOn::Read {
+                    stream: Descriptor::Stdout,
+                    at_byte: 70_000
+                }
+            },
+            Blocked {
+                who: Who::Child,
+                on: BlockedOn::Write {
+                    stream: Descriptor::Stderr,
+                    at_byte: 65_536,
+                    unread: 65_536
+                }
+            },
+        ]
+    );
+}
+
+#[test]
+fn safe_strategies_complete_and_deliver_all_of_it() {
+    let json = r#"{"ops": [
+        {"op": "stdin", "do": "read_all"},
+        {"op": "write", "stdout": "3M", "stderr": "2M", "write_size": 2049, "order": "alternate"},
+        {"op": "exit", "code": 3}]}"#;
+    for strategy in safe() {
+        let prediction = foretold(json, with_stdin(strategy, 1 << 20));
+        let found = prediction
+            .only()
+            .unwrap_or_else(|| panic!("{strategy}: {prediction:?}"));
+        assert_eq!(found.ending, COMPLETES, "{strategy}");
+        assert_eq!(found.leader, Some(LeaderEnding::Code(3)), "{strategy}");
+        let (stdout, stderr) = match strategy.plan().wiring {
+            Wiring::Pipes(_) | Wiring::Files | Wiring::Sockets => (Some(3 << 20), Some(2 << 20)),
+            Wiring::OnePipe(_) | Wiring::Terminal => (Some(5 << 20), None),
+            Wiring::Nothing | Wiring::Inherited => (None, None),
+        };
+        assert_eq!(
+            (found.stdout_bytes, found.stderr_bytes),
+            (stdout, stderr),
+            "{strategy}"
+        );
+    }
+}
+
+#[test]
+fn a_filter_hangs_a_parent_that_writes_all_first() {
+    let echo = r#"{"ops": [{"op": "stdin", "do": "echo"}]}"#;
+    let hazard = |bytes| with_stdin(Strategy::WriteStdinThenRead, bytes);
+    // Two pipes and the child's buffer.
+    assert_eq!(ending(echo, hazard(3 << 16)), COMPLETES);
+    let prediction = foretold(echo, hazard((3 << 16) + 1));
+    let found = prediction.only().expect("one outcome");
+    assert_eq!(found.ending, Ending::ArtificialDeadlock);
+    assert!(matches!(
+        found.blocked[0].on,
+        BlockedOn::Write {
+            stream: Descriptor::Stdin,
+            at_byte: 196_608,
+            unread: 65_536
+        }
+    ));
+    for strategy in safe() {
+        assert_eq!(
+            ending(echo, with_stdin(strategy, 64 << 20)),
+            COMPLETES,
+            "{strategy}"
+        );
+    }
+}
+
+#[test]
+fn a_background_child_leaks_to_those_who_wait_for_the_end_of_file() {
+    let asleep = |ms: u64| {
+        format!(
+            r#"{{"ops": [{{"op": "write", "stdout": 10}}, {{"op": "background", "keep": ["stdout"],
+            "script": {{"ops": [{{"op": "sleep", "ms": {ms}}}]}}}}]}}"#
+        )
+    };
+    let parked = r#"{"ops": [{"op": "background", "keep": ["stderr"], "depth": 3, "intermediates": "exit",
+        "script": {"ops": [{"op": "park"}]}}]}"#;
+    for strategy in [Strategy::WaitThenRead, Strategy::Threads, Strategy::Merged] {
+        let prediction = foretold(&asleep(600_000), Parent::of(strategy));
+        let found = prediction.only().expect("one outcome");
+        assert_eq!(
+            found.ending,
+            Ending::Completes {
+                after_us: 600_000_000
+            },
+            "{strategy}"
+        );
+        assert_eq!(
+            found.leaks,
+            [Leak {
+                stream: Stream::Stdout,
+                holder: Who::Descendant { writer: 1 },
+                withheld_us: Some(600_000_000)
+            }]
+        );
+        assert_eq!(
+            ending(parked, Parent::of(strategy)),
+            Ending::Leaks,
+            "{strategy}"
+        );
+    }
+    for strategy in [Strategy::TempFile, Strategy::Discard] {
+        assert_eq!(
+            ending(parked, Parent::of(strategy)),
+            COMPLETES,
+            "{strategy}"
+        );
+    }
+    for strategy in [Strategy::Poll, Strategy::Merged, Strategy::Socketpair] {
+        assert_eq!(ending(parked, draining(strategy)), COMPLETES, "{strategy}");
+    }
+    let pty = foretold(parked, Parent::of(Strategy::Pty));
+    assert_eq!(
+        pty,
+        Prediction::NotModelled {
+            reason: NotModelled::Hangup
+        }
+    );
+}
+
+#[test]
+fn intermediates_that_wait_hold_what_their_descendant_holds() {
+    let json = r#"{"ops": [{"op": "background", "keep": ["stdout"], "depth": 3,
+        "script": {"ops": [{"op": "park"}]}}]}"#;
+    let prediction = foretold(json, Parent::of(Strategy::Poll));
+    let found = prediction.only().expect("one outcome");
+    assert_eq!(found.ending, Ending::Leaks);
+    let holders: Vec<_> = found.leaks.iter().map(|leak| leak.holder).collect();
+    assert_eq!(
+        holders,
+        [
+            Who::Intermediate { writer: 1 },
+            Who::Intermediate { writer: 1 },
+            Who::Descendant { writer: 1 }
+        ]
+    );
+}
+
+#[test]
+fn waits_and_stops_are_not_called_deadlocks() {
+    for (op, expected) in [
+        (
+            r#"{"op": "park"}"#,
+            Ending::Waits {
+                reason: NeverReason::Parked,
+            },
+        ),
+        (
+            r#"{"op": "stop"}"#,
+            Ending::Waits {
+                reason: NeverReason::Stopped,
+            },
+        ),
+        (
+            r#"{"op": "accept"}"#,
+            Ending::Waits {
+                reason: NeverReason::Outside,
+            },
+        ),
+        (
+            r#"{"op": "sleep", "ms": 1500}"#,
+            Ending::Completes {
+                after_us: 1_500_000,
+            },
+        ),
+        (
+            r#"{"op": "repeat", "times": "endless", "ops": [{"op": "write", "stderr": 100}]}"#,
+            Ending::Endless,
+        ),
+    ] {
+        let json = format!(r#"{{"ops": [{op}]}}"#);
+        assert_eq!(
+            ending(&json, Parent::of(Strategy::Threads)),
+            expected,
+            "{op}"
+        );
+    }
+}
+
+#[test]
+fn the_pipe_that_a_script_changes_is_the_pipe_that_fills() {
+    for (ops, most) in [
+        (r#"{"op": "packet", "stream": "stdout"}"#, 16),
+        (
+            r#"{"op": "capacity", "stream": "stdout", "bytes": 5000}"#,
+            8192,
+        ),
+        (r#"{"op": "nonblock", "stream": "stdout"}"#, 65_536),
+    ] {
+        for (bytes, expected) in [(most, COMPLETES), (most + 1, Ending::ArtificialDeadlock)] {
+            let json = format!(
+                r#"{{"ops": [{ops}, {{"op": "write", "stdout": {bytes}, "write_size": 1}}]}}"#
+            );
+            assert_eq!(
+                ending(&json, Parent::of(Strategy::WaitThenRead)),
+                expected,
+                "{json}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_machine_near_its_limits_hangs_earlier() {
+    let facts = PipeFacts::of_limits(&Limits::DEFAULT, 16_384, Privilege::Ordinary)
+        .expect("a pipe, if a small one");
+    for strategy in [Strategy::WaitThenRead, Strategy::BiggerPipeThenWait] {
+        for (bytes, expected) in [(8192, COMPLETES), (8193, Ending::ArtificialDeadlock)] {
+            let script = script(&format!(
+                r#"{{"ops": [{{"op": "write", "stdout": {bytes}}}]}}"#
+            ));
+            let prediction = predict(&script, &Parent::of(strategy), facts);
+            assert_eq!(prediction.ending(), Some(expected), "{strategy}, {bytes}");
+        }
+    }
+}
+
+#[test]
+fn what_is_not_modelled_says_why() {
+    for (json, reason) in [
+        (
+            r#"{"ops": [{"op": "fifo", "path": "f", "access": "read", "then": "hold"}]}"#,
+            NotModelled::Fifo,
+        ),
+        (
+            r#"{"would_block": "drop", "ops": [{"op": "nonblock", "stream": "stdout"}]}"#,
+            NotModelled::WouldBlock,
+        ),
+    ] {
+        assert_eq!(
+            foretold(json, Parent::of(Strategy::Poll)),
+            Prediction::NotModelled { reason },
+            "{json}"
+        );
+    }
+    let capacity = r#"{"ops": [{"op": "capacity", "stream": "stdout", "bytes": 4096}]}"#;
+    assert_eq!(
+        foretold(capacity, Parent::of(Strategy::TempFile)),
+        Prediction::NotModelled {
+            reason: NotModelled::PipeOnly
+        }
+    );
+}
+
+#[test]
+fn a_child_that_dies_by_a_signal_is_foretold_with_it() {
+    let json = r#"{"ops": [{"op": "write", "stdout": 10}, {"op": "die", "signal": "TERM"}]}"#;
+    let prediction = foretold(json, Parent::of(Strategy::Threads));
+    assert_eq!(
+        prediction.only().and_then(|found| found.leader),
+        Some(LeaderEnding::Signal(Signal::Term))
+    );
+}
+
+#[test]
+fn a_prediction_survives_json() {
+    for strategy in Strategy::ALL {
+        let prediction = foretold(
+            r#"{"ops": [{"op": "write", "stdout": "1M", "stderr": "1M"}]}"#,
+            Parent::of(strategy),
+        );
+        let json = serde_json::to_string(&prediction).expect("JSON");
+        let back: Prediction = serde_json::from_str(&json).expect("the same");
+        assert_eq!(back, prediction, "{json}");
+    }
+}

@@ -1,0 +1,439 @@
+//! Which class a deadlock is of, and who must change: read off the waits of its members.
+
+use std::collections::BTreeSet;
+
+use crate::analysis::{Analysis, Tier};
+use crate::awaited::What;
+use crate::channel::{Channel, End};
+use crate::class::Class;
+use crate::snapshot::{Pid, Process};
+use crate::wait::Wait;
+use crate::world::TaskId;
+
+/// What a deadlock is, and whose doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Classified {
+    pub(crate) class: Option<Class>,
+    pub(crate) culprit: TaskId,
+    /// The channel that the culprit must read, close or write.
+    pub(crate) channel: Option<Channel>,
+    /// Whose unread bytes or missing input it is.
+    pub(crate) victim: Option<TaskId>,
+}
+
+/// Classifies the deadlock of `members`, whose story `cycle` tells.
+pub(crate) fn classify(
+    analysis: &Analysis<'_>,
+    members: &BTreeSet<TaskId>,
+    cycle: &[TaskId],
+    tier: Tier,
+) -> Classified {
+    let scene = Scene {
+        analysis,
+        members,
+        cycle,
+        tier,
+    };
+    scene
+        .full_channel()
+        .or_else(|| scene.fifo_order())
+        .or_else(|| scene.fork_lock())
+        .or_else(|| scene.empty_channel())
+        .unwrap_or_else(|| Classified {
+            class: None,
+            culprit: cycle
+                .first()
+                .copied()
+                .unwrap_or_else(|| scene.first_member()),
+            channel: None,
+            victim: None,
+        })
+}
+
+struct Scene<'a> {
+    analysis: &'a Analysis<'a>,
+    members: &'a BTreeSet<TaskId>,
+    cycle: &'a [TaskId],
+    tier: Tier,
+}
+
+impl Scene<'_> {
+    fn first_member(&self) -> TaskId {
+        self.members.first().copied().unwrap_or(TaskId {
+            pid: Pid(0),
+            tid: crate::snapshot::Tid(0),
+        })
+    }
+
+    /// Members, those of the story first.
+    fn in_order(&self) -> impl Iterator<Item = TaskId> {
+        let rest = self.members.iter().filter(|t| !self.cycle.contains(t));
+        self.cycle.iter().chain(rest).copied()
+    }
+
+    fn wait(&self, id: TaskId) -> Option<&Wait> {
+        self.analysis.world.task(id).map(|(_, t)| &t.wait)
+    }
+
+    fn process(&self, pid: Pid) -> Option<&Process> {
+        self.analysis.world.process(pid)
+    }
+
+    fn awaited(&self, id: TaskId) -> impl Iterator<Item = &crate::awaited::Awaited> {
+        self.analysis
+            .waiting(id)
+            .into_iter()
+            .flat_map(|w| w.awaited.iter())
+    }
+
+    /// Who, other than the waiter, could end a wait: first one in the story, then an ancestor, then any.
+    fn answerer(&self, of: TaskId, wakers: &BTreeSet<TaskId>) -> Option<Pid> {
+        let others = || wakers.iter().map(|t| t.pid).filter(|p| *p != of.pid);
+        let above = self.analysis.world.ancestors(of.pid);
+        others()
+            .find(|p| self.cycle.iter().any(|t| t.pid == *p))
+            .or_else(|| others().find(|p| above.contains(p)))
+            .or_else(|| others().next())
+    }
+
+    fn full_channel(&self) -> Option<Classified> {
+        let full: Vec<(TaskId, What, BTreeSet<TaskId>)> = self
+            .in_order()
+            .filter_map(|id| {
+                let found = self.awaited(id).find(|a| a.what.shows_full())?;
+                Some((id, found.what.clone(), found.wakers.clone()))
+            })
+            .collect();
+        // Where both sides write, the one that started the other is the one to change.
+        let reader_is_above = |(writer, _, wakers): &&(TaskId, What, BTreeSet<TaskId>)| {
+            let reader = self.answerer(*writer, wakers);
+            reader.is_some_and(|r| self.analysis.world.is_descendant(writer.pid, r))
+        };
+        let (writer, what, wakers) = full
+            .iter()
+            .find(reader_is_above)
+            .or_else(|| full.first())?
+            .clone();
+        let channel = what.channel()?.clone();
+        let reader = self.answerer(writer, &wakers).unwrap_or(writer.pid);
+        let (class, culprit) = self.how_it_does_not_read(reader, writer, &channel);
+        let class = match (&channel, class) {
+            (Channel::Pty { .. }, _) => Class::PtyUnread,
+            (Channel::Socket { .. }, Class::UnreadStream) => Class::SocketpairFull,
+            (_, class) => class,
+        };
+        Some(Classified {
+            class: Some(class),
+            culprit,
+            channel: Some(channel),
+            victim: Some(writer),
+        })
+    }
+
+    /// What the threads of `reader` do instead of reading `channel`, the telling ones first.
+    fn how_it_does_not_read(
+        &self,
+        reader: Pid,
+        writer: TaskId,
+        channel: &Channel,
+    ) -> (Class, TaskId) {
+        let threads: Vec<TaskId> = self.in_order().filter(|t| t.pid == reader).collect();
+        let thread = |is: &dyn Fn(&Wait) -> bool| {
+            threads
+                .iter()
+                .copied()
+                .find(|t| self.wait(*t).is_some_and(is))
+        };
+        let fallback = threads.first().copied().unwrap_or(writer);
+        if let Some(t) = thread(&|w| matches!(w, Wait::Read { .. })) {
+            return (self.reads_another(t, writer), t);
+        }
+        if let Some(t) = thread(&|w| matches!(w, Wait::Write { .. })) {
+            return (self.writes_meanwhile(t, writer), t);
+        }
+        if let Some(t) =
+            thread(&|w| matches!(w, Wait::Child { .. } | Wait::Signal { .. } | Wait::Vfork))
+        {
+            return (self.waits_for_exit(t, writer, channel), t);
+        }
+        if let Some(t) = thread(&|w| matches!(w, Wait::Epoll { .. } | Wait::IoUring { .. })) {
+            return (Class::BackPressureForgotten, t);
+        }
+        let awaits_exit = |t: &TaskId| {
+            self.awaited(*t)
+                .any(|a| matches!(a.what, What::Exit { .. } | What::ChildSignal))
+        };
+        if let Some(t) = threads.iter().copied().find(awaits_exit) {
+            return (Class::WaitThenRead, t);
+        }
+        (Class::UnreadStream, fallback)
+    }
+
+    fn reads_another(&self, reader: TaskId, writer: TaskId) -> Class {
+        let from_same = self
+            .awaited(reader)
+            .any(|a| a.wakers.iter().any(|w| w.pid == writer.pid));
+        if from_same {
+            Class::SequentialRead
+        } else {
+            Class::Diamond
+        }
+    }
+
+    fn writes_meanwhile(&self, reader: TaskId, writer: TaskId) -> Class {
+        let to_same = self
+            .awaited(reader)
+            .any(|a| a.wakers.iter().any(|w| w.pid == writer.pid));
+        let by_way_of_others = self.analysis.reach(reader, self.tier).contains(&writer);
+        if to_same || by_way_of_others {
+            Class::WriteAllThenRead
+        } else {
+            Class::UnreadStream
+        }
+    }
+
+    fn waits_for_exit(&self, waiter: TaskId, writer: TaskId, channel: &Channel) -> Class {
+        let is_leader = writer.tid.0 == writer.pid.0;
+        let holds_both = match channel {
+            Channel::Pipe { inode } => self
+                .analysis
+                .world
+                .holding_processes(End::PipeRead(*inode))
+                .contains_key(&writer.pid),
+            _ => false,
+        };
+        let awaited: BTreeSet<Pid> = self
+            .awaited(waiter)
+            .flat_map(|a| a.wakers.iter().map(|w| w.pid))
+            .collect();
+        let concerns_writer = awaited.contains(&writer.pid)
+            || self
+                .analysis
+                .world
+                .ancestors(writer.pid)
+                .iter()
+                .any(|a| awaited.contains(a));
+        match (concerns_writer, is_leader, holds_both) {
+            (true, false, true) => Class::QueueFeeder,
+            (true, _, _) => Class::WaitThenRead,
+            (false, _, _) => Class::JoinOrder,
+        }
+    }
+
+    fn fifo_order(&self) -> Option<Classified> {
+        let opener = self
+            .in_order()
+            .find(|t| matches!(self.wait(*t), Some(Wait::FifoOpen { .. })))?;
+        Some(Classified {
+            class: Some(Class::FifoOpenOrder),
+            culprit: opener,
+            channel: None,
+            victim: None,
+        })
+    }
+
+    /// A single thread on a private lock, in a process that runs its parent's program: forked, and not exec'd.
+    fn fork_lock(&self) -> Option<Classified> {
+        let stuck = self.in_order().find(|t| {
+            let Some(process) = self.process(t.pid) else {
+                return false;
+            };
+            let parent = self.process(process.ppid);
+            process.tasks.len() == 1
+                && matches!(self.wait(*t), Some(Wait::Futex { .. }))
+                && parent.is_some_and(|p| p.exe.is_some() && p.exe == process.exe)
+                && self.members.iter().any(|m| m.pid == process.ppid)
+        })?;
+        let parent = self.process(stuck.pid)?.ppid;
+        let culprit = self.in_order().find(|t| t.pid == parent)?;
+        Some(Classified {
+            class: Some(Class::ForkLock),
+            culprit,
+            channel: None,
+            victim: Some(stuck),
+        })
+    }
+
+    fn empty_channel(&self) -> Option<Classified> {
+        let readers = self.in_order().filter_map(|id| {
+            let a = self
+                .awaited(id)
+                .find(|a| matches!(a.what, What::Data { .. } | What::Change { .. }))?;
+            Some((id, a.what.channel()?.clone(), a.wakers.clone()))
+        });
+        let readers: Vec<_> = readers
+            .filter(|(_, c, _)| !matches!(c, Channel::Eventfd { .. }))
+            .collect();
+        let class_of = |(reader, channel, wakers): &(TaskId, Channel, BTreeSet<TaskId>)| {
+            self.own_or_shared_end(*reader, channel, wakers)
+                .or_else(|| self.leaked_end(*reader, channel))
+        };
+        readers.iter().find_map(class_of).or_else(|| {
+            readers
+                .iter()
+                .find_map(|(reader, _, wakers)| self.no_input(*reader, wakers))
+        })
+    }
+
+    fn own_or_shared_end(
+        &self,
+        reader: TaskId,
+        channel: &Channel,
+        wakers: &BTreeSet<TaskId>,
+    ) -> Option<Classified> {
+        let (read_end, write_end) = ends(channel)?;
+        let holds_both: BTreeSet<Pid> = {
+            let writers = self.analysis.world.holding_processes(write_end);
+            let readers = self.analysis.world.holding_processes(read_end);
+            writers
+                .into_keys()
+                .filter(|p| readers.contains_key(p))
+                .collect()
+        };
+        let classified = |class| {
+            Some(Classified {
+                class: Some(class),
+                culprit: reader,
+                channel: Some(channel.clone()),
+                victim: None,
+            })
+        };
+        let builds = |pid: &Pid| {
+            let name = self
+                .process(*pid)
+                .map(|p| p.comm.as_bytes())
+                .unwrap_or_default();
+            [&b"make"[..], b"gmake", b"cargo", b"rustc", b"ninja"].contains(&name)
+        };
+        if !holds_both.contains(&reader.pid) {
+            None
+        } else if holds_both.len() > 1 && holds_both.iter().any(builds) {
+            classified(Class::JobserverTokens)
+        } else if wakers.iter().all(|w| w.pid == reader.pid) || holds_both.len() == 1 {
+            classified(Class::OwnWriteEnd)
+        } else {
+            None
+        }
+    }
+
+    /// A sibling of the reader, another program, that holds the write end at a number no program is given on purpose.
+    fn leaked_end(&self, reader: TaskId, channel: &Channel) -> Option<Classified> {
+        let (_, write_end) = ends(channel)?;
+        let me = self.process(reader.pid)?;
+        let sibling = |pid: &Pid, fds: &BTreeSet<u32>| {
+            self.process(*pid).is_some_and(|p| {
+                p.pid != me.pid
+                    && p.ppid == me.ppid
+                    && p.exe != me.exe
+                    && fds.iter().all(|fd| *fd > 2)
+            })
+        };
+        let holders = self.analysis.world.holding_processes(write_end);
+        let holder = holders
+            .iter()
+            .find(|(pid, fds)| sibling(pid, fds))
+            .map(|(pid, _)| *pid)?;
+        let culprit = self.in_order().find(|t| t.pid == me.ppid).unwrap_or(reader);
+        let victim = self.in_order().find(|t| t.pid == holder);
+        Some(Classified {
+            class: Some(Class::LeakedToSibling),
+            culprit,
+            channel: Some(channel.clone()),
+            victim,
+        })
+    }
+
+    fn no_input(&self, reader: TaskId, wakers: &BTreeSet<TaskId>) -> Option<Classified> {
+        let giver = self.answerer(reader, wakers)?;
+        let giver_is_above = self.analysis.world.ancestors(reader.pid).contains(&giver);
+        let (child, parent) = if giver_is_above {
+            (reader.pid, giver)
+        } else {
+            (giver, reader.pid)
+        };
+        let child_task = self.in_order().find(|t| t.pid == child)?;
+        let parent_task = self.thread_that_waits_for(parent, child)?;
+        let child_reads = self
+            .awaited(child_task)
+            .any(|a| matches!(a.what, What::Data { .. } | What::Change { .. }));
+        if !child_reads {
+            return None;
+        }
+        let parent_reads = self.awaited(parent_task).any(|a| {
+            matches!(a.what, What::Data { .. } | What::Change { .. })
+                && a.wakers.iter().any(|w| w.pid == child)
+        });
+        let program = self.process(child).map(program_name).unwrap_or_default();
+        let (class, culprit) = if !parent_reads || READ_TO_THE_END.contains(&program.as_str()) {
+            (Class::StdinNeverClosed, parent_task)
+        } else if BUFFERED.iter().any(|b| program.starts_with(b)) {
+            (Class::StdioBufferStandoff, child_task)
+        } else {
+            (Class::CoprocessStandoff, parent_task)
+        };
+        let channel = self
+            .awaited(child_task)
+            .find(|a| a.wakers.iter().any(|w| w.pid == parent))
+            .and_then(|a| a.what.channel().cloned());
+        let victim = if culprit == parent_task {
+            child_task
+        } else {
+            parent_task
+        };
+        Some(Classified {
+            class: Some(class),
+            culprit,
+            channel,
+            victim: Some(victim),
+        })
+    }
+
+    /// The thread of `waiter` that waits for `other`, those in a call of the kernel first.
+    fn thread_that_waits_for(&self, waiter: Pid, other: Pid) -> Option<TaskId> {
+        let threads = || self.in_order().filter(|t| t.pid == waiter);
+        let waits = |t: &TaskId| {
+            self.awaited(*t)
+                .any(|a| a.wakers.iter().any(|w| w.pid == other))
+        };
+        let in_kernel = |t: &TaskId| !matches!(self.wait(*t), Some(Wait::Futex { .. }));
+        threads()
+            .find(|t| waits(t) && in_kernel(t))
+            .or_else(|| threads().find(waits))
+            .or_else(|| threads().next())
+    }
+}
+
+/// Programs that write nothing before their input ends.
+const READ_TO_THE_END: [&str; 12] = [
+    "sort",
+    "wc",
+    "tac",
+    "tail",
+    "md5sum",
+    "sha1sum",
+    "sha256sum",
+    "sha512sum",
+    "b2sum",
+    "cksum",
+    "gzip",
+    "xz",
+];
+
+/// Programs that keep what they write in a buffer when it goes to a pipe (or interpreters whose programs do).
+const BUFFERED: [&str; 19] = [
+    "awk", "gawk", "mawk", "sed", "grep", "cut", "tr", "uniq", "bc", "dc", "jq", "python", "perl",
+    "ruby", "php", "lua", "tclsh", "gdb", "R",
+];
+
+/// The name of the program, for comparing with lists of well-known ones.
+fn program_name(process: &Process) -> String {
+    String::from_utf8_lossy(process.comm.as_bytes()).into_owned()
+}
+
+fn ends(channel: &Channel) -> Option<(End, End)> {
+    match channel {
+        Channel::Pipe { inode } => Some((End::PipeRead(*inode), End::PipeWrite(*inode))),
+        Channel::Fifo { file, .. } => Some((End::FifoRead(*file), End::FifoWrite(*file))),
+        Channel::Socket { .. } | Channel::Pty { .. } | Channel::Eventfd { .. } => None,
+    }
+}

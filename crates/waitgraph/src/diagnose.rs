@@ -1,0 +1,391 @@
+//! From looks at the machine to a diagnosis.
+
+use std::collections::BTreeSet;
+
+use crate::analysis::{Analysis, Tier};
+use crate::awaited::BreakKind;
+use crate::check::{Proof, Refusal, check};
+use crate::leak::{self, Leak};
+use crate::report::{Kind, Report};
+use crate::snapshot::{Pid, Snapshot};
+use crate::stall::{self, Stall};
+use crate::tell;
+use crate::wait::Wait;
+use crate::waiting::Waiting;
+use crate::world::{TaskId, has_exited};
+
+/// What the looks say of a process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnosis {
+    verdict: Verdict,
+    report: Report,
+}
+
+/// A verdict. That of a deadlock holds a [`Proof`], which only the checker makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// No task of the proof's certificate can be woken by any outside it.
+    Deadlocked {
+        /// The checked certificate.
+        proof: Proof,
+        /// Whether a bigger buffer would cure it.
+        kind: Kind,
+    },
+    /// An end of file does not come: a holder keeps the write end who was never meant to.
+    Leaked,
+    /// A reader lives and, for the whole window, did not read.
+    Stalled,
+    /// All hangs on somebody stopped, traced or frozen.
+    Stopped,
+    /// On a live process, a timer or the outside.
+    Waiting,
+    /// It moves.
+    Progressing,
+    /// The evidence does not suffice.
+    Unproven,
+}
+
+impl Diagnosis {
+    /// The verdict, with its proof.
+    pub fn verdict(&self) -> &Verdict {
+        &self.verdict
+    }
+
+    /// Everything else, as plain data.
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+}
+
+/// Diagnoses one process.
+///
+/// `looks` are in the order in which they were taken. The last two must agree on every member for a proof; a stall
+/// takes at least three that span a second. With fewer than two, nothing is proven.
+pub fn diagnose(looks: &[Snapshot], target: Pid) -> Diagnosis {
+    match looks {
+        [.., first, second] => Examination::new(looks, first, second).of(target),
+        [only] => {
+            // Against itself a look would seem to agree; what it lacks is said instead.
+            let analysis = Analysis::new(only, only);
+            let story = Story::Unproven {
+                chain: vec![],
+                why: "one look only: two must agree".to_owned(),
+            };
+            finish(
+                &analysis,
+                looks,
+                target,
+                Verdict::Unproven,
+                story,
+                Vec::new(),
+            )
+        }
+        [] => Diagnosis {
+            verdict: Verdict::Unproven,
+            report: tell::nothing_seen(target),
+        },
+    }
+}
+
+/// Diagnoses a whole machine: every deadlock and every leak, each once, by the process that must change.
+pub fn diagnose_all(looks: &[Snapshot]) -> Vec<Diagnosis> {
+    let [.., first, second] = looks else {
+        return Vec::new();
+    };
+    let examination = Examination::new(looks, first, second);
+    let everybody: BTreeSet<Pid> = second.processes.iter().map(|p| p.pid).collect();
+    examination.of_several(&everybody, &BTreeSet::new())
+}
+
+/// What a verdict rests on, for telling it.
+#[derive(Debug, Clone)]
+pub(crate) enum Story {
+    Deadlock {
+        cycle: Vec<TaskId>,
+        members: BTreeSet<TaskId>,
+        tier: Tier,
+        kind: Kind,
+        proof: Proof,
+    },
+    Leak(Leak),
+    Stall(Stall),
+    /// The way from the target to whom it hangs on.
+    Chain(Vec<TaskId>),
+    Unproven {
+        chain: Vec<TaskId>,
+        why: String,
+    },
+}
+
+struct Examination<'a> {
+    looks: &'a [Snapshot],
+    analysis: Analysis<'a>,
+    strict: BTreeSet<TaskId>,
+    probable: BTreeSet<TaskId>,
+}
+
+impl<'a> Examination<'a> {
+    fn new(looks: &'a [Snapshot], first: &'a Snapshot, second: &'a Snapshot) -> Self {
+        let analysis = Analysis::new(first, second);
+        let (strict, probable) = (analysis.set(Tier::Strict), analysis.set(Tier::Probable));
+        Self {
+            looks,
+            analysis,
+            strict,
+            probable,
+        }
+    }
+
+    fn of(&self, target: Pid) -> Diagnosis {
+        let (verdict, story) = self.judge(target);
+        let told: BTreeSet<TaskId> = match &story {
+            Story::Deadlock { members, .. } => members.clone(),
+            Story::Leak(leak) => BTreeSet::from([leak.reader]),
+            _ => BTreeSet::new(),
+        };
+        let family = &self.analysis.world.second.processes;
+        let below = family
+            .iter()
+            .map(|p| p.pid)
+            .filter(|p| self.analysis.world.is_descendant(*p, target));
+        let beside = self.of_several(&below.collect(), &told);
+        let beside = beside.into_iter().map(|d| d.report).collect();
+        finish(&self.analysis, self.looks, target, verdict, story, beside)
+    }
+
+    /// The deadlocks and leaks among several processes, each told once; those in `told` not again.
+    fn of_several(&self, pids: &BTreeSet<Pid>, told: &BTreeSet<TaskId>) -> Vec<Diagnosis> {
+        let mut told = told.clone();
+        let mut found = Vec::new();
+        for pid in pids {
+            let Some((verdict, story)) = self.deadlock(*pid).or_else(|| self.leak(*pid)) else {
+                continue;
+            };
+            let members = match &story {
+                Story::Deadlock { members, .. } => members.clone(),
+                Story::Leak(leak) => BTreeSet::from([leak.reader]),
+                _ => BTreeSet::new(),
+            };
+            // Who merely hangs on a deadlock that is told already adds nothing.
+            if members.iter().any(|m| told.contains(m)) {
+                told.extend(members);
+                continue;
+            }
+            told.extend(members);
+            found.push(finish(
+                &self.analysis,
+                self.looks,
+                *pid,
+                verdict,
+                story,
+                Vec::new(),
+            ));
+        }
+        found
+    }
+
+    fn judge(&self, target: Pid) -> (Verdict, Story) {
+        let Some(process) = self.analysis.world.process(target) else {
+            let why = "it is not in the look: it has ended, or is hidden".to_owned();
+            return (Verdict::Unproven, Story::Unproven { chain: vec![], why });
+        };
+        if has_exited(process) {
+            return (Verdict::Progressing, Story::Chain(vec![]));
+        }
+        self.deadlock(target)
+            .or_else(|| self.leak(target))
+            .or_else(|| self.stall(target))
+            .or_else(|| self.stopped(target))
+            .or_else(|| self.unproven(target))
+            .unwrap_or_else(|| self.alive(target))
+    }
+
+    fn deadlock(&self, target: Pid) -> Option<(Verdict, Story)> {
+        [
+            (Tier::Strict, &self.strict),
+            (Tier::Probable, &self.probable),
+        ]
+        .into_iter()
+        .find_map(|(tier, set)| self.deadlock_at(target, tier, set))
+    }
+
+    fn deadlock_at(
+        &self,
+        target: Pid,
+        tier: Tier,
+        set: &BTreeSet<TaskId>,
+    ) -> Option<(Verdict, Story)> {
+        // A task that sleeps on a futex alone is no evidence: an idle thread pool looks the same.
+        let in_kernel = |id: &TaskId| {
+            self.analysis
+                .world
+                .task(*id)
+                .is_some_and(|(_, t)| !matches!(t.wait, Wait::Futex { .. }))
+        };
+        let candidates = set
+            .iter()
+            .copied()
+            .filter(|t| t.pid == target)
+            .filter(in_kernel);
+        // Of several threads, the one whose story is the plainest: a short loop through other processes.
+        let (start, cycle) = candidates
+            .map(|id| (id, self.analysis.cycle(id, tier)))
+            .min_by_key(|(id, cycle)| (cycle.iter().all(|t| t.pid == target), cycle.len(), *id))?;
+        let certificate = self.analysis.certificate(start, tier);
+        let checked = self.check(&certificate);
+        let proof = checked.ok()?;
+        let members = certificate.members.iter().map(|m| m.task).collect();
+        let kind = self.kind(&members);
+        let verdict = Verdict::Deadlocked {
+            proof: proof.clone(),
+            kind,
+        };
+        Some((
+            verdict,
+            Story::Deadlock {
+                cycle,
+                members,
+                tier,
+                kind,
+                proof,
+            },
+        ))
+    }
+
+    fn check(&self, certificate: &crate::certificate::Certificate) -> Result<Proof, Refusal> {
+        check(
+            self.analysis.world.first,
+            self.analysis.world.second,
+            certificate,
+        )
+    }
+
+    fn kind(&self, members: &BTreeSet<TaskId>) -> Kind {
+        let awaited = || {
+            members
+                .iter()
+                .filter_map(|id| self.analysis.waiting(*id))
+                .flat_map(|w| &w.awaited)
+        };
+        if awaited().any(|a| a.what.shows_full()) {
+            return Kind::Artificial;
+        }
+        // An edge-triggered set, or a ring, sleeps on full and on empty channels alike.
+        let opaque = members.iter().any(|id| {
+            self.analysis.world.task(*id).is_some_and(|(p, t)| match &t.wait {
+                Wait::IoUring { .. } => true,
+                Wait::Epoll { fd, .. } => matches!(
+                    p.table_of(t).get(*fd).map(|d| &d.object),
+                    Some(crate::descriptor::Object::Epoll { targets })
+                        if targets.iter().any(|t| t.events.edge_triggered() && t.events.writes())
+                ),
+                _ => false,
+            })
+        });
+        if opaque {
+            Kind::Undetermined
+        } else {
+            Kind::True
+        }
+    }
+
+    fn leak(&self, target: Pid) -> Option<(Verdict, Story)> {
+        let found = self
+            .analysis
+            .of_process(target)
+            .find_map(|w| leak::find(&self.analysis, w))?;
+        Some((Verdict::Leaked, Story::Leak(found)))
+    }
+
+    /// A stall that the target is part of: as the writer, or as the reader that some writer waits for.
+    fn stall(&self, target: Pid) -> Option<(Verdict, Story)> {
+        let writers = self.analysis.world.tasks().into_iter().filter(|id| {
+            self.analysis
+                .waiting(*id)
+                .is_some_and(|w| w.awaited.iter().any(|a| a.what.shows_full()))
+        });
+        let concerns = |s: &Stall| s.writer.pid == target || s.reader.pid == target;
+        let mut stalls = writers.filter_map(|w| stall::find(&self.analysis, self.looks, w));
+        stalls
+            .find(concerns)
+            .map(|s| (Verdict::Stalled, Story::Stall(s)))
+    }
+
+    fn stopped(&self, target: Pid) -> Option<(Verdict, Story)> {
+        let set = self.analysis.set(Tier::Stopped);
+        let start = self.main_task(target)?;
+        if !set.contains(&start) {
+            return None;
+        }
+        let is_stopped = |w: &Waiting| w.is_broken_by(&[BreakKind::Stopped]);
+        let chain = self.analysis.path_to(start, Tier::Stopped, is_stopped)?;
+        Some((Verdict::Stopped, Story::Chain(chain)))
+    }
+
+    /// What would be a deadlock if all that is not known were asleep for good is not called anything better.
+    fn unproven(&self, target: Pid) -> Option<(Verdict, Story)> {
+        let set = self.analysis.set(Tier::Unknown);
+        let start = self.main_task(target)?;
+        if !set.contains(&start) {
+            return None;
+        }
+        let is_unknown = |w: &Waiting| w.is_broken_by(&[BreakKind::Unknown]);
+        let chain = self.analysis.path_to(start, Tier::Unknown, is_unknown)?;
+        let last = chain.last().and_then(|id| self.analysis.waiting(*id));
+        let why = last.and_then(|w| w.breaks.iter().find(|b| b.kind == BreakKind::Unknown));
+        let why = why.map_or_else(
+            || "something could not be read".to_owned(),
+            |b| b.why.clone(),
+        );
+        Some((Verdict::Unproven, Story::Unproven { chain, why }))
+    }
+
+    fn alive(&self, target: Pid) -> (Verdict, Story) {
+        let Some(start) = self.main_task(target) else {
+            return (Verdict::Progressing, Story::Chain(vec![]));
+        };
+        if self
+            .analysis
+            .waiting(start)
+            .is_some_and(|w| w.is_broken_by(&[BreakKind::Live]))
+        {
+            return (Verdict::Progressing, Story::Chain(vec![start]));
+        }
+        // The way to the nearest one that may move; a task that sleeps for good on the way is no end of it.
+        let moves = |w: &Waiting| !w.breaks.is_empty();
+        let chain = self
+            .analysis
+            .path_to(start, Tier::Probable, moves)
+            .unwrap_or_else(|| vec![start]);
+        (Verdict::Waiting, Story::Chain(chain))
+    }
+
+    /// The task that speaks for a process: one that moves, else one in a call of the kernel, else the first.
+    fn main_task(&self, target: Pid) -> Option<TaskId> {
+        let tasks: Vec<&Waiting> = self
+            .analysis
+            .of_process(target)
+            .filter(|w| w.helper_of.is_none())
+            .collect();
+        let moves = |w: &&&Waiting| w.is_broken_by(&[BreakKind::Live]);
+        let wait = |w: &Waiting| self.analysis.world.task(w.task).map(|(_, t)| &t.wait);
+        let in_kernel = |w: &&&Waiting| !matches!(wait(w), Some(Wait::Futex { .. }));
+        let first = tasks
+            .iter()
+            .find(moves)
+            .or_else(|| tasks.iter().find(in_kernel));
+        first.or_else(|| tasks.first()).map(|w| w.task)
+    }
+}
+
+fn finish(
+    analysis: &Analysis<'_>,
+    looks: &[Snapshot],
+    target: Pid,
+    verdict: Verdict,
+    story: Story,
+    beside: Vec<Report>,
+) -> Diagnosis {
+    let report = tell::report(analysis, looks, target, &verdict, &story, beside);
+    Diagnosis { verdict, report }
+}

@@ -1,0 +1,146 @@
+//! What could not be read only ever weakens a verdict, and is always said.
+
+use pipeclog_waitgraph::awaited::Assumption;
+use pipeclog_waitgraph::descriptor::Table;
+use pipeclog_waitgraph::diagnose::diagnose;
+use pipeclog_waitgraph::report::{Confidence, VerdictName};
+use pipeclog_waitgraph::snapshot::{Facet, Gap, GapKind, Listing, Pid};
+
+use crate::deadlocks::wait_then_read;
+use crate::scene::*;
+
+#[test]
+fn one_look_proves_nothing() {
+    let s = wait_then_read();
+    let report = diagnose(&s.looks(1), Pid(812)).report().clone();
+    assert_eq!(report.verdict, VerdictName::Unproven);
+    let report = diagnose(&[], Pid(812)).report().clone();
+    assert_eq!(report.verdict, VerdictName::Unproven);
+}
+
+#[test]
+fn an_unreadable_child_leaves_its_parent_unproven_and_the_gap_is_told() {
+    let mut s = wait_then_read();
+    s.edit(813).unreadable();
+    s.gaps.push(Gap {
+        kind: GapKind::Denied,
+        facet: Facet::Syscall,
+        pid: Some(Pid(813)),
+        tid: None,
+        why: "failed to read /proc/813/syscall: permission denied".to_owned(),
+        remedy: Some("sudo pipeclog diagnose 812".to_owned()),
+    });
+    let report = s.diagnose(812).report().clone();
+    assert_eq!(report.verdict, VerdictName::Unproven, "{}", report.headline);
+    assert_eq!(report.gaps.len(), 1);
+}
+
+#[test]
+fn an_unreadable_ancestor_makes_it_probable() {
+    let mut s = wait_then_read();
+    s.process(800, 1, "sudo", wait_any()).unreadable();
+    s.edit(812).with(|p| p.ppid = Pid(800));
+    let report = s.diagnose(812).report().clone();
+    assert_eq!(
+        (report.verdict, report.confidence),
+        (VerdictName::Deadlocked, Confidence::Probable)
+    );
+    assert_eq!(
+        report.assumptions[0].assumption,
+        Assumption::HoldsNothing { pid: Pid(800) }
+    );
+}
+
+#[test]
+fn an_unreadable_orphan_that_started_later_makes_it_probable() {
+    let mut s = wait_then_read();
+    s.process(950, 1, "daemon", read(0))
+        .unreadable()
+        .session(950);
+    let report = s.diagnose(812).report().clone();
+    assert_eq!(report.confidence, Confidence::Probable);
+}
+
+#[test]
+fn an_unreadable_stranger_is_counted_in_the_closed_world() {
+    let mut s = wait_then_read();
+    s.process(300, 1, "sshd", read(0)).unreadable().session(300);
+    let report = s.diagnose(812).report().clone();
+    assert_eq!(report.confidence, Confidence::Proven);
+    assert!(
+        report
+            .closed_world
+            .iter()
+            .any(|c| c.starts_with("1 processes not readable")),
+        "{:?}",
+        report.closed_world
+    );
+}
+
+#[test]
+fn a_look_that_may_have_missed_a_process_proves_nothing() {
+    for (listing, forks, confidence) in [
+        (Listing::Closed, None, Confidence::Proven),
+        (Listing::Open, Some(4711), Confidence::Proven),
+        (Listing::Open, Some(4712), Confidence::Probable),
+        (Listing::Open, None, Confidence::Probable),
+        (Listing::Partial, Some(4711), Confidence::Probable),
+    ] {
+        let mut s = wait_then_read();
+        s.scan.listing = listing;
+        s.scan.forks_after = forks;
+        let report = s.diagnose(812).report().clone();
+        assert_eq!(report.confidence, confidence, "{listing:?} {forks:?}");
+    }
+}
+
+#[test]
+fn switch_counts_that_could_not_be_read_leave_it_unproven() {
+    let mut s = wait_then_read();
+    s.edit(813).with(|p| p.tasks[0].switches_voluntary = None);
+    assert_eq!(s.diagnose(812).report().verdict, VerdictName::Unproven);
+}
+
+#[test]
+fn a_reader_with_an_unknown_table_may_hold_the_end() {
+    let mut s = wait_then_read();
+    s.edit(812).with(|p| p.table = Table::Unread);
+    assert_eq!(s.diagnose(812).report().verdict, VerdictName::Unproven);
+}
+
+#[test]
+fn a_pid_that_now_belongs_to_another_process_is_not_the_same() {
+    let s = wait_then_read();
+    let mut looks = s.looks(2);
+    looks[0].processes[1].start_ticks += 1;
+    assert_ne!(
+        diagnose(&looks, Pid(812)).report().verdict,
+        VerdictName::Deadlocked
+    );
+}
+
+#[test]
+fn a_process_that_is_not_there_is_unproven() {
+    assert_eq!(
+        wait_then_read().diagnose(4).report().verdict,
+        VerdictName::Unproven
+    );
+}
+
+#[test]
+fn holders_seen_in_either_look_count() {
+    let mut s = wait_then_read();
+    s.process(900, 1, "passing", sleep_ms(50)).fd(7, reads(9));
+    let mut looks = s.looks(2);
+    let table = &mut looks[1]
+        .processes
+        .iter_mut()
+        .find(|p| p.pid.0 == 900)
+        .unwrap()
+        .table;
+    *table = Table::Complete(vec![]);
+    assert_ne!(
+        diagnose(&looks, Pid(812)).report().verdict,
+        VerdictName::Deadlocked
+    );
+}
