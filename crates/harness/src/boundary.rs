@@ -245,6 +245,7 @@ fn scenario(case: Case, bytes: u64) -> Scenario {
         references: Vec::new(),
         script: Script::new(ops),
         stdin,
+        fifos: Vec::new(),
         parent: Parent::default(),
         descendants: Descendants::Killed,
         rules: Vec::new(),

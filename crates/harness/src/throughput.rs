@@ -281,6 +281,7 @@ fn scenario(bytes: u64) -> Scenario {
         references: Vec::new(),
         script: Script::new(vec![Op::Write(Write::new(bytes, 0))]),
         stdin: None,
+        fifos: Vec::new(),
         parent: Parent::default(),
         descendants: Descendants::Killed,
         rules: Vec::new(),

@@ -8,6 +8,7 @@
 
 mod args;
 mod command;
+mod run;
 mod table;
 mod units;
 
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
     }
     let done = match cli.command {
         Command::Prove(args) => command::prove::run(&args),
+        Command::Report(args) => command::report::run(&args),
         Command::Capture(args) => command::capture::run(args),
         Command::Drain => command::capture::drain(),
         Command::Worker => command::worker::run(),

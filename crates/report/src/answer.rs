@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 
 use pipeclog_scenario::boundary::{Boundary, Found, Layout};
 use pipeclog_scenario::outcome::{Agreement, Cell, Effort, Results, Verdict};
-use pipeclog_scenario::scenario::Expect;
 use pipeclog_scenario::strategy::{Delivery, Strategy};
 use pipeclog_scenario::throughput::Samples;
 
+use crate::hung;
 use crate::markdown::{Align, Table, name, number, strategies, text};
 use crate::throughput::{time, wall};
 
@@ -46,9 +46,7 @@ pub(crate) fn write(to: &mut String, results: &Results) {
 }
 
 fn was_run(results: &Results, strategy: Strategy) -> bool {
-    let ran = |cell: &Cell| {
-        cell.strategy == strategy && cell.agreement() != Agreement::Skipped
-    };
+    let ran = |cell: &Cell| cell.strategy == strategy && cell.agreement() != Agreement::Skipped;
     results.cells.iter().any(ran)
         || results
             .boundaries
@@ -98,7 +96,13 @@ fn boundaries(to: &mut String, results: &Results, hazards: &[Strategy]) {
             ),
             range.map_or_else(
                 || "–".to_owned(),
-                |range| format!("{} bytes ({} a write)", number(range.smallest), number(range.worst)),
+                |range| {
+                    format!(
+                        "{} bytes ({} a write)",
+                        number(range.smallest),
+                        number(range.worst)
+                    )
+                },
             ),
         ]);
     }
@@ -216,14 +220,10 @@ fn fastest(to: &mut String, results: &Results, candidates: &[Strategy]) {
 fn other_hangs(to: &mut String, cells: &[Cell], sound: &[Strategy]) {
     let mut classes: Vec<(&str, Vec<Strategy>)> = Vec::new();
     for cell in cells {
-        let (Verdict::Hung(_), Expect::Hangs { class }, true) = (
-            &cell.outcome.verdict,
-            &cell.expected,
-            sound.contains(&cell.strategy),
-        ) else {
+        let Some((class, _)) = hung::class(cell).filter(|_| sound.contains(&cell.strategy)) else {
             continue;
         };
-        match classes.iter_mut().find(|(known, _)| known == class) {
+        match classes.iter_mut().find(|(known, _)| *known == class) {
             Some((_, known)) if known.contains(&cell.strategy) => {}
             Some((_, known)) => known.push(cell.strategy),
             None => classes.push((class, vec![cell.strategy])),
@@ -261,9 +261,10 @@ fn differences(to: &mut String, results: &Results) {
             boundary.layout,
             number(boundary.write_size),
             text(&boundary.found.to_string()),
-            boundary
-                .predicted
-                .map_or_else(|| "no hang".to_owned(), |bytes| format!("{} bytes complete", number(bytes)))
+            boundary.predicted.map_or_else(
+                || "no hang".to_owned(),
+                |bytes| format!("{} bytes complete", number(bytes))
+            )
         ));
     }
     for series in results.throughput.iter().flat_map(|all| &all.series) {

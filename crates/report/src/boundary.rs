@@ -20,7 +20,12 @@ pub(crate) fn write(to: &mut String, boundaries: &[Boundary]) {
          first, and where it is wrong a bisection finds the byte and the table says what the model thought.\n\n",
     );
     for (group, table) in groups(boundaries) {
-        let _ = writeln!(to, "**{}**{}\n", strategies(&group), stdin(boundaries, &group));
+        let _ = writeln!(
+            to,
+            "**{}**{}\n",
+            strategies(&group),
+            stdin(boundaries, &group)
+        );
         table.write(to);
     }
     to.push_str(
@@ -92,7 +97,9 @@ fn table(figures: &[Figure]) -> Table {
     let mut sizes: Vec<u64> = figures.iter().map(|figure| figure.write_size).collect();
     sizes.sort_unstable();
     sizes.dedup();
-    let heads = layouts.iter().map(|layout| (in_words(*layout).to_owned(), Align::Right));
+    let heads = layouts
+        .iter()
+        .map(|layout| (in_words(*layout).to_owned(), Align::Right));
     let first = ("bytes a write".to_owned(), Align::Right);
     let mut table = Table::new([first].into_iter().chain(heads));
     for size in sizes {

@@ -3,9 +3,9 @@
 
 use std::fmt::Write as _;
 
-use pipeclog_scenario::outcome::{Blocked, Cell, EndedBy, Hang, Role, Verdict};
-use pipeclog_scenario::scenario::Expect;
+use pipeclog_scenario::outcome::{Blocked, Cell, EndedBy, Hang, Role};
 
+use crate::hung;
 use crate::markdown::{escaped, name, number, text};
 
 pub(crate) fn write(to: &mut String, cells: &[Cell]) {
@@ -44,11 +44,11 @@ pub(crate) fn write(to: &mut String, cells: &[Cell]) {
 
 fn one_of_each_class(cells: &[Cell]) -> Vec<(&str, &Cell, &Hang)> {
     let mut shown: Vec<(&str, &Cell, &Hang)> = Vec::new();
-    for cell in cells {
-        if let (Expect::Hangs { class }, Verdict::Hung(hang)) =
-            (&cell.expected, &cell.outcome.verdict)
-            && !shown.iter().any(|(known, _, _)| known == class)
-        {
+    for (cell, (class, hang)) in cells
+        .iter()
+        .filter_map(|cell| Some((cell, hung::class(cell)?)))
+    {
+        if !shown.iter().any(|(known, _, _)| *known == class) {
             shown.push((class, cell, hang));
         }
     }
@@ -127,7 +127,11 @@ impl<'a> Names<'a> {
                 .iter()
                 .map(|holder| self.holder(holder))
                 .collect();
-            let _ = write!(sentence, "; the other end is held by {}", holders.join(" and "));
+            let _ = write!(
+                sentence,
+                "; the other end is held by {}",
+                holders.join(" and ")
+            );
         }
         sentence + "."
     }

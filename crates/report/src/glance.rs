@@ -28,7 +28,11 @@ pub(crate) fn write(to: &mut String, cells: &[Cell]) {
             (names.join("<br>"), Align::Right)
         }
     });
-    let mut table = Table::new([("scenario".to_owned(), Align::Left)].into_iter().chain(heads));
+    let mut table = Table::new(
+        [("scenario".to_owned(), Align::Left)]
+            .into_iter()
+            .chain(heads),
+    );
     for group in rows(&matrix, &columns) {
         let entries = group.entries.iter().map(entry);
         table.row([group.label()].into_iter().chain(entries));

@@ -5,6 +5,7 @@ mod boundary;
 mod document;
 mod evidence;
 mod glance;
+mod hung;
 mod machine;
 mod markdown;
 pub mod matrix;

@@ -48,9 +48,15 @@ fn facts(to: &mut String, machine: &Machine) {
         ("kernel", format!("Linux {}", machine.kernel.markdown())),
         ("architecture", machine.architecture.markdown()),
         ("processors", number(u64::from(machine.cpus))),
-        ("memory", format!("{} MiB", number(machine.memory_kib / 1024))),
+        (
+            "memory",
+            format!("{} MiB", number(machine.memory_kib / 1024)),
+        ),
         ("page", bytes(Some(u64::from(machine.page_bytes)))),
-        ("capacity of a new pipe, measured", bytes(Some(machine.pipe_bytes))),
+        (
+            "capacity of a new pipe, measured",
+            bytes(Some(machine.pipe_bytes)),
+        ),
         ("`pipe-max-size`", bytes(machine.pipe_max_bytes)),
         (
             "`pipe-user-pages-soft`",

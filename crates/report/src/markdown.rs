@@ -106,7 +106,12 @@ mod tests {
 
     #[test]
     fn numbers_have_their_thousands_apart() {
-        for (value, text) in [(0, "0"), (999, "999"), (65_536, "65,536"), (1 << 20, "1,048,576")] {
+        for (value, text) in [
+            (0, "0"),
+            (999, "999"),
+            (65_536, "65,536"),
+            (1 << 20, "1,048,576"),
+        ] {
             assert_eq!(number(value), text);
         }
     }
@@ -114,7 +119,9 @@ mod tests {
     #[test]
     fn a_name_that_could_be_markup_is_text() {
         assert_eq!(name("boundary/stdout-w4096"), "`boundary/stdout-w4096`");
-        for hostile in ["a`b", "a|b", "<script>", "[x](y)", "a\nb", "# x", "", "@you", "é`"] {
+        for hostile in [
+            "a`b", "a|b", "<script>", "[x](y)", "a\nb", "# x", "", "@you", "é`",
+        ] {
             let shown = name(hostile);
             let harmless = |c: char| !"`|<>[]()#\n@*_~!\\".contains(c);
             let entities_apart = shown.replace("&#", "");

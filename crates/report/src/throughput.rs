@@ -40,7 +40,11 @@ pub(crate) fn write(to: &mut String, throughput: Option<&Throughput>) {
 }
 
 fn sizes(throughput: &Throughput) -> Vec<u64> {
-    let mut sizes: Vec<u64> = throughput.series.iter().map(|series| series.bytes).collect();
+    let mut sizes: Vec<u64> = throughput
+        .series
+        .iter()
+        .map(|series| series.bytes)
+        .collect();
     sizes.sort_unstable();
     sizes.dedup();
     sizes
@@ -92,13 +96,20 @@ fn ratio(throughput: &Throughput, strategy: Strategy, bytes: u64) -> Option<Spre
 fn ratios(to: &mut String, throughput: &Throughput) {
     let sizes = sizes(throughput);
     let heads = sizes.iter().map(|bytes| (number(*bytes), Align::Right));
-    let first = ("× the time of the baseline, by bytes".to_owned(), Align::Left);
+    let first = (
+        "× the time of the baseline, by bytes".to_owned(),
+        Align::Left,
+    );
     let mut table = Table::new([first].into_iter().chain(heads));
     let times = sizes.iter().map(|bytes| {
         wall(throughput, throughput.baseline, *bytes)
             .map_or_else(|| "–".to_owned(), |spread| time(spread.median))
     });
-    table.row([format!("`{}`", throughput.baseline)].into_iter().chain(times));
+    table.row(
+        [format!("`{}`", throughput.baseline)]
+            .into_iter()
+            .chain(times),
+    );
     for strategy in strategies(throughput) {
         if strategy == throughput.baseline {
             continue;
@@ -196,12 +207,20 @@ fn rate(throughput: &Throughput, strategy: Strategy, bytes: u64) -> Option<f64> 
 
 /// A time in nanoseconds, with three digits that mean something.
 pub(crate) fn time(ns: f64) -> String {
-    let (value, unit) = if ns < 1e6 { (ns / 1e3, "µs") } else { (ns / 1e6, "ms") };
+    let (value, unit) = if ns < 1e6 {
+        (ns / 1e3, "µs")
+    } else {
+        (ns / 1e6, "ms")
+    };
     format!("{} {unit}", three_digits(value))
 }
 
 fn span(spread: &Spread) -> String {
-    let (scale, unit) = if spread.median < 1e6 { (1e3, "µs") } else { (1e6, "ms") };
+    let (scale, unit) = if spread.median < 1e6 {
+        (1e3, "µs")
+    } else {
+        (1e6, "ms")
+    };
     let digits = |ns: f64| three_digits(ns / scale);
     format!(
         "{} {unit} ({}–{})",

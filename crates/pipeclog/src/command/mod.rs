@@ -2,4 +2,5 @@
 
 pub(crate) mod capture;
 pub(crate) mod prove;
+pub(crate) mod report;
 pub(crate) mod worker;
