@@ -9,8 +9,8 @@ use pipeclog_scenario::strategy::{Delivery, Strategy};
 use pipeclog_scenario::throughput::Samples;
 
 use crate::hung;
-use crate::markdown::{Align, Table, name, number, strategies, text};
-use crate::throughput::{time, wall};
+use crate::markdown::{Align, Table, and, name, number, strategies, text};
+use crate::throughput::{ratio, time, wall};
 
 /// More differences than this are counted, not told.
 const DIFFERENCES: usize = 50;
@@ -168,26 +168,50 @@ fn instead(to: &mut String, results: &Results, sound: &[Strategy]) {
     if sound.is_empty() {
         return;
     }
-    let of = |delivery: Delivery| -> Vec<Strategy> {
+    let of = |hands_over: HandsOver| -> Vec<Strategy> {
         sound
             .iter()
             .copied()
-            .filter(|strategy| strategy.delivery() == delivery)
+            .filter(|strategy| HandsOver::by(*strategy) == hands_over)
             .collect()
     };
     to.push_str("**Use instead** one of those that no number of bytes made hang:\n\n");
-    for (delivery, what) in [
-        (Delivery::Separate, "stdout and stderr, each by itself"),
-        (Delivery::Merged, "both streams as one"),
-        (Delivery::Nothing, "nothing of the output"),
+    for (hands_over, what) in [
+        (HandsOver::Each, "gets stdout and stderr, each by itself"),
+        (HandsOver::Merged, "gets both streams as one"),
+        (
+            HandsOver::ToTheOutside,
+            "lets the child write to where the parent writes, and gets nothing",
+        ),
+        (HandsOver::Nothing, "throws the output away"),
     ] {
-        let these = of(delivery);
+        let these = of(hands_over);
         if !these.is_empty() {
             let _ = writeln!(to, "- {what}: {}", strategies(&these));
         }
     }
     to.push('\n');
-    fastest(to, results, &of(Delivery::Separate));
+    fastest(to, results, &of(HandsOver::Each));
+}
+
+/// What a parent has in its hands at the end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum HandsOver {
+    Each,
+    Merged,
+    ToTheOutside,
+    Nothing,
+}
+
+impl HandsOver {
+    fn by(strategy: Strategy) -> Self {
+        match (strategy, strategy.delivery()) {
+            (Strategy::Inherit, _) => Self::ToTheOutside,
+            (_, Delivery::Separate) => Self::Each,
+            (_, Delivery::Merged) => Self::Merged,
+            (_, Delivery::Nothing) => Self::Nothing,
+        }
+    }
 }
 
 /// The fastest with the most bytes, if anything was measured.
@@ -206,14 +230,31 @@ fn fastest(to: &mut String, results: &Results, candidates: &[Strategy]) {
         .iter()
         .filter_map(measured)
         .min_by(|(_, one), (_, other)| one.total_cmp(other));
-    if let Some((strategy, median)) = best {
-        let _ = writeln!(
+    let Some((strategy, median)) = best else {
+        return;
+    };
+    let as_fast: Vec<Strategy> = candidates
+        .iter()
+        .copied()
+        .filter(|other| *other != strategy)
+        .filter(|other| {
+            ratio(throughput, *other, strategy, bytes).is_some_and(|ratio| ratio.includes(1.0))
+        })
+        .collect();
+    let _ = write!(
+        to,
+        "With {} bytes the fastest of the first kind was `{strategy}`, {} in the median",
+        number(bytes),
+        time(median)
+    );
+    if !as_fast.is_empty() {
+        let _ = write!(
             to,
-            "With {} bytes the fastest of the first kind was `{strategy}`: {} in the median; [the costs](#what-it-costs-when-it-works) are below.\n",
-            number(bytes),
-            time(median)
+            "; this run cannot tell {} from it",
+            strategies(&as_fast)
         );
     }
+    to.push_str(". [The costs](#what-it-costs-when-it-works) are below.\n\n");
 }
 
 /// Hangs that no way of reading cures.
@@ -232,10 +273,20 @@ fn other_hangs(to: &mut String, cells: &[Cell], sound: &[Strategy]) {
     if classes.is_empty() {
         return;
     }
-    to.push_str("Not every hang is a full pipe. In these classes even those hang:\n\n");
-    for (class, mut hung) in classes {
+    classes.sort_unstable();
+    to.push_str(
+        "Not every hang is for want of a reader. The scenarios of these classes hang even with those:\n\n",
+    );
+    let (all, some): (Vec<_>, Vec<_>) = classes
+        .into_iter()
+        .partition(|(_, hung)| hung.len() == sound.len());
+    if !all.is_empty() {
+        let names: Vec<String> = all.iter().map(|(class, _)| name(class)).collect();
+        let _ = writeln!(to, "- with every one of them: {}", and(&names));
+    }
+    for (class, mut hung) in some {
         hung.sort_unstable();
-        let _ = writeln!(to, "- {}: {}", name(class), strategies(&hung));
+        let _ = writeln!(to, "- {}: with {}", name(class), strategies(&hung));
     }
     to.push('\n');
 }

@@ -43,17 +43,24 @@ pub(crate) fn write(to: &mut String, cells: &[Cell]) {
 }
 
 fn one_of_each_class(cells: &[Cell]) -> Vec<(&str, &Cell, &Hang)> {
-    let mut shown: Vec<(&str, &Cell, &Hang)> = Vec::new();
-    for (cell, (class, hang)) in cells
+    let mut hung: Vec<(&Cell, (&str, &Hang))> = cells
         .iter()
         .filter_map(|cell| Some((cell, hung::class(cell)?)))
-    {
+        .collect();
+    // The scenario that is there to show the class comes before those that happen to hang in it.
+    hung.sort_by_key(|(cell, (class, _))| family(cell) != *class);
+    let mut shown: Vec<(&str, &Cell, &Hang)> = Vec::new();
+    for (cell, (class, hang)) in hung {
         if !shown.iter().any(|(known, _, _)| *known == class) {
             shown.push((class, cell, hang));
         }
     }
     shown.sort_by_key(|(class, _, _)| *class);
     shown
+}
+
+fn family(cell: &Cell) -> &str {
+    cell.row.split('/').next().unwrap_or_default()
 }
 
 fn ended_by(ended_by: EndedBy) -> &'static str {
@@ -110,7 +117,7 @@ impl<'a> Names<'a> {
             .find(|(pid, _)| *pid == blocked.pid)
             .map_or("a process", |(_, role)| role);
         let mut sentence = format!(
-            "{} ({}) is in {}",
+            "{} ({}): {}",
             capital(process),
             blocked.comm.markdown(),
             text(&blocked.call)
@@ -136,8 +143,14 @@ impl<'a> Names<'a> {
         sentence + "."
     }
 
-    /// `pipe:[4711]` is pipe A; a path, a terminal, … is told as it stands.
+    /// `pipe:[4711]` is pipe A, and `FIFO /tmp/x/name` is FIFO name; a terminal, … is told as it stands.
     fn object(&self, object: &str) -> String {
+        if let Some((_, last)) = object
+            .strip_prefix("FIFO ")
+            .and_then(|path| path.rsplit_once('/'))
+        {
+            return format!("FIFO {}", name(last));
+        }
         let kind = match object.split_once(":[") {
             Some((kind @ ("pipe" | "socket"), _)) => kind,
             _ => return escaped(object),

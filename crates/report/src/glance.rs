@@ -20,14 +20,8 @@ pub(crate) fn write(to: &mut String, cells: &[Cell]) {
     }
     let matrix = Matrix::new(cells);
     let columns = columns(&matrix);
-    let heads = columns.iter().enumerate().map(|(index, group)| {
-        if group.len() > NAMES_IN_HEAD {
-            (letter(index), Align::Right)
-        } else {
-            let names: Vec<String> = group.iter().map(|one| format!("`{one}`")).collect();
-            (names.join("<br>"), Align::Right)
-        }
-    });
+    let (heads, legend) = heads(&columns);
+    let heads = heads.into_iter().map(|head| (head, Align::Right));
     let mut table = Table::new(
         [("scenario".to_owned(), Align::Left)]
             .into_iter()
@@ -38,10 +32,8 @@ pub(crate) fn write(to: &mut String, cells: &[Cell]) {
         table.row([group.label()].into_iter().chain(entries));
     }
     table.write(to);
-    for (index, group) in columns.iter().enumerate() {
-        if group.len() > NAMES_IN_HEAD {
-            let _ = writeln!(to, "{}: {}.\n", letter(index), strategies(group));
-        }
+    for line in legend {
+        let _ = writeln!(to, "{line}\n");
     }
     to.push_str(
         "**ok**: the parent ends with the child's exit code and every byte. **≥ N**: hangs with N bytes and with all \
@@ -50,6 +42,25 @@ pub(crate) fn write(to: &mut String, cells: &[Cell]) {
          **–**: has no meaning here, or was not run.\n\n",
     );
     counts(to, cells);
+}
+
+/// The columns' heads, and what stands for the letters among them.
+fn heads(columns: &[Vec<Strategy>]) -> (Vec<String>, Vec<String>) {
+    let mut legend = Vec::new();
+    let heads = columns
+        .iter()
+        .map(|group| {
+            if group.len() > NAMES_IN_HEAD {
+                let letter = letter(legend.len());
+                legend.push(format!("{letter}: {}.", strategies(group)));
+                letter
+            } else {
+                let names: Vec<String> = group.iter().map(|one| format!("`{one}`")).collect();
+                names.join("<br>")
+            }
+        })
+        .collect();
+    (heads, legend)
 }
 
 fn counts(to: &mut String, cells: &[Cell]) {
@@ -157,11 +168,8 @@ fn entry(entry: &Entry) -> String {
     }
 }
 
-/// A, B, … Z, A1, …
+/// A, B, …; there are fewer groups than letters, since each has three strategies or more.
 fn letter(index: usize) -> String {
-    let letter = char::from(b'A' + u8::try_from(index % 26).unwrap_or(0));
-    match index / 26 {
-        0 => format!("**{letter}**"),
-        round => format!("**{letter}{round}**"),
-    }
+    let letter = u8::try_from(index).map_or('?', |index| char::from(b'A'.saturating_add(index)));
+    format!("**{letter}**")
 }

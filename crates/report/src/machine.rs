@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use pipeclog_scenario::machine::{Build, Machine};
 use pipeclog_scenario::outcome::{Effort, Results};
 
-use crate::markdown::{Align, Table, number};
+use crate::markdown::{Align, Table, name, number};
 
 pub(crate) fn write(to: &mut String, results: &Results) {
     to.push_str("## Machine, and how to reproduce\n\n");
@@ -43,10 +43,13 @@ fn facts(to: &mut String, machine: &Machine) {
                 Build::Release => "release build",
                 Build::Debug => "**debug build: its times say little**",
             };
-            format!("{}, {build}", machine.pipeclog.markdown())
+            format!("{}, {build}", name(&machine.pipeclog.escaped()))
         }),
-        ("kernel", format!("Linux {}", machine.kernel.markdown())),
-        ("architecture", machine.architecture.markdown()),
+        (
+            "kernel",
+            format!("Linux {}", name(&machine.kernel.escaped())),
+        ),
+        ("architecture", name(&machine.architecture.escaped())),
         ("processors", number(u64::from(machine.cpus))),
         (
             "memory",

@@ -33,8 +33,8 @@ pub(crate) fn write(to: &mut String, throughput: Option<&Throughput>) {
     to.push_str(
         "*Capture* ends with the child's last byte and its exit. *Use and free* goes on until each byte was read once \
          and its memory given back: `temp_file` and `memfd` hand over mapped memory, whose pages are filled only then. *CPU* is \
-         user and system time. *Memory* is the peak of a process that does this capture and nothing else; there every byte was \
-         verified. A rate is given where the capture takes at least three times as long as that of no bytes; below, \
+         user and system time. *Memory* is the peak of a process that does this capture and nothing else, where every byte was \
+         verified; **≤** marks those that cannot be told from a process that captures nothing. A rate is given where the capture takes at least three times as long as that of no bytes; below, \
          starting the child is most of the time, and the rate would tell of that.\n\n",
     );
 }
@@ -80,10 +80,15 @@ pub(crate) fn wall(throughput: &Throughput, strategy: Strategy, bytes: u64) -> O
     Spread::of(samples.iter().map(|sample| sample.wall_ns as f64))
 }
 
-/// Ratios of times to the baseline's of the same rounds.
-fn ratio(throughput: &Throughput, strategy: Strategy, bytes: u64) -> Option<Spread> {
+/// Ratios of times to those of another strategy in the same rounds.
+pub(crate) fn ratio(
+    throughput: &Throughput,
+    strategy: Strategy,
+    to: Strategy,
+    bytes: u64,
+) -> Option<Spread> {
     let own = samples(throughput, strategy, bytes);
-    let baseline = samples(throughput, throughput.baseline, bytes);
+    let baseline = samples(throughput, to, bytes);
     let pairs = own.iter().zip(baseline);
     Spread::of(
         pairs
@@ -115,7 +120,7 @@ fn ratios(to: &mut String, throughput: &Throughput) {
             continue;
         }
         let cells = sizes.iter().map(|bytes| {
-            ratio(throughput, strategy, *bytes).map_or_else(
+            ratio(throughput, strategy, throughput.baseline, *bytes).map_or_else(
                 || "–".to_owned(),
                 |spread| format!("{}{:.2}", mark(&spread), spread.median),
             )
@@ -176,15 +181,16 @@ fn line(
     let spread = |of: fn(&Sample) -> u64| Spread::of(rounds.iter().map(|one| of(one) as f64));
     let in_time = |spread: Option<Spread>| spread.map_or_else(dash, |spread| span(&spread));
     let median = |spread: Option<Spread>| spread.map_or_else(dash, |spread| cpu(spread.median));
-    let ratio = ratio(throughput, strategy, bytes).map_or_else(dash, |ratio| {
-        format!(
-            "{}{:.2} ({:.2}–{:.2})",
-            mark(&ratio),
-            ratio.median,
-            ratio.p25,
-            ratio.p75
-        )
-    });
+    let ratio =
+        ratio(throughput, strategy, throughput.baseline, bytes).map_or_else(dash, |ratio| {
+            format!(
+                "{}{:.2} ({:.2}–{:.2})",
+                mark(&ratio),
+                ratio.median,
+                ratio.p25,
+                ratio.p75
+            )
+        });
     [
         format!("`{strategy}`"),
         in_time(spread(|one| one.wall_ns)),
@@ -193,8 +199,25 @@ fn line(
         rate(throughput, strategy, bytes).map_or_else(dash, |rate| number(rate.round() as u64)),
         median(spread(|one| one.parent_cpu_us)),
         median(spread(|one| one.child_cpu_us)),
-        peak_kib.map_or_else(dash, number),
+        peak_kib.map_or_else(dash, |peak| memory(throughput, peak)),
     ]
+}
+
+/// A process counts what it had before it began to capture, and the one that started it before that: the smallest
+/// peak of all is a bound, and no measurement.
+fn memory(throughput: &Throughput, peak_kib: u64) -> String {
+    let peaks = throughput
+        .series
+        .iter()
+        .filter_map(|series| match series.measured {
+            Samples::Taken { peak_kib, .. } => peak_kib,
+            Samples::Failed { .. } => None,
+        });
+    if peaks.min() == Some(peak_kib) {
+        format!("≤ {}", number(peak_kib))
+    } else {
+        number(peak_kib)
+    }
 }
 
 /// MiB a second, where that says something.
