@@ -8,6 +8,7 @@ use std::num::NonZeroU64;
 use pipeclog_pipemodel::{Geometry, Pipe, WriteMode};
 use pipeclog_scenario::boundary::{Boundary, Found, Layout};
 use pipeclog_scenario::outcome::{Hang, Verdict};
+use pipeclog_scenario::predict::PipeFacts;
 use pipeclog_scenario::scenario::{Descendants, Parent, Scenario};
 use pipeclog_scenario::script::{Op, Script, Size, StdinOp, WriteSize};
 use pipeclog_scenario::strategy::{Kind, Strategy};
@@ -23,15 +24,6 @@ pub struct Case {
     pub layout: Layout,
     /// Bytes of each write(2).
     pub write_size: NonZeroU64,
-}
-
-/// The pipes that strategies get on this machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pipes {
-    /// A new one.
-    pub fresh: Geometry,
-    /// One that was grown as far as a strategy that grows them does.
-    pub grown: Geometry,
 }
 
 /// The most bytes that are tried on each stream: twice the largest pipe that needs no privilege.
@@ -65,8 +57,8 @@ pub fn cases(write_sizes: &[u64], layouts: &[Layout]) -> Vec<Case> {
 }
 
 /// Runs trials in `pool` until the boundary of `case` is known to the byte.
-pub fn search(pool: &Pool, case: Case, pipes: Pipes) -> Boundary {
-    let predicted = predict(case, pipes);
+pub fn search(pool: &Pool, case: Case, facts: PipeFacts) -> Boundary {
+    let predicted = predict(case, facts);
     let mut trials = 0;
     let found = bisect(predicted, MOST, |bytes| {
         trials += 1;
@@ -170,13 +162,13 @@ fn at(completes: u64, hangs: u64, hang: Hang) -> Found {
 }
 
 /// The most bytes to each stream that complete by the model; nothing if the strategy reads what is written.
-fn predict(case: Case, pipes: Pipes) -> Option<u64> {
+fn predict(case: Case, facts: PipeFacts) -> Option<u64> {
     let pipe = match (case.strategy, case.layout) {
         (Strategy::WaitThenRead | Strategy::PollExitThenRead | Strategy::WriteStdinThenRead, _)
         | (Strategy::StdoutThenStderr, Layout::Stderr | Layout::Both | Layout::Alternating) => {
-            pipes.fresh
+            facts.new_pipe
         }
-        (Strategy::BiggerPipeThenWait, _) => pipes.grown,
+        (Strategy::BiggerPipeThenWait, _) => grown(facts),
         (Strategy::StdoutThenStderr, Layout::Stdout) => return None,
         (
             Strategy::Threads
@@ -195,6 +187,13 @@ fn predict(case: Case, pipes: Pipes) -> Option<u64> {
         ) => return None,
     };
     Some(largest_total(pipe, case.write_size.get()))
+}
+
+/// What is left of the 1 MiB that the strategy asks for.
+fn grown(facts: PipeFacts) -> Geometry {
+    let allowed = facts.largest_bytes.min(1 << 20);
+    let asked = allowed.max(facts.new_pipe.capacity_bytes());
+    Geometry::from_request(facts.new_pipe.page(), asked).unwrap_or(facts.new_pipe)
 }
 
 /// The most bytes that writes of `write_size`, and a last one of what is left, put into a pipe that nobody reads.
@@ -246,6 +245,7 @@ fn scenario(case: Case, bytes: u64) -> Scenario {
         script: Script::new(ops),
         stdin,
         fifos: Vec::new(),
+        class: None,
         parent: Parent::default(),
         descendants: Descendants::Killed,
         rules: Vec::new(),
@@ -265,6 +265,7 @@ mod tests {
             ended_by: EndedBy::Quiescence,
             after_ms: 0,
             blocked: Vec::new(),
+            diagnosis: None,
         }
     }
 

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod boundary;
+pub mod cell;
 mod evidence;
 pub mod fixtures;
 mod judge;

@@ -4,9 +4,8 @@ use std::path::Path;
 
 use pipeclog_pipemodel::{Geometry, GeometryError, PageSize};
 use pipeclog_scenario::machine::{Build, Machine};
+use pipeclog_scenario::predict::PipeFacts;
 use pipeclog_waitgraph::snapshot::Untrusted;
-
-use crate::boundary::Pipes;
 
 /// What the machine would not tell.
 #[derive(Debug, thiserror::Error)]
@@ -53,18 +52,25 @@ pub fn describe(version: &str) -> Result<Machine, MachineError> {
     })
 }
 
-/// The pipes that strategies get on that machine: `grown` is what remains of the 1 MiB that they ask for.
+/// What the model needs to know of that machine.
 ///
 /// # Errors
 ///
-/// When its page or its capacities are none that a pipe can have.
-pub fn pipes(machine: &Machine) -> Result<Pipes, MachineError> {
+/// When its page or its capacity is none that a pipe can have.
+pub fn pipes(machine: &Machine) -> Result<PipeFacts, MachineError> {
     let page = PageSize::new(machine.page_bytes)?;
-    let fresh = Geometry::from_request(page, machine.pipe_bytes)?;
-    let asked = 1 << 20;
-    let allowed = machine.pipe_max_bytes.map_or(asked, |most| asked.min(most));
-    let grown = Geometry::from_request(page, allowed.max(machine.pipe_bytes))?;
-    Ok(Pipes { fresh, grown })
+    let new_pipe = Geometry::from_request(page, machine.pipe_bytes)?;
+    // A user over the soft limit has new pipes of fewer slots than the usual, and may not grow them.
+    let shrunk = new_pipe.slots() < PipeFacts::USUAL.new_pipe.slots();
+    let largest_bytes = match machine.pipe_max_bytes {
+        _ if shrunk => machine.pipe_bytes,
+        Some(bytes) => bytes,
+        None => PipeFacts::USUAL.largest_bytes,
+    };
+    Ok(PipeFacts {
+        new_pipe,
+        largest_bytes,
+    })
 }
 
 fn capacity_of_new_pipe() -> Result<u64, MachineError> {
@@ -92,8 +98,8 @@ mod tests {
             machine.pipe_bytes >= u64::from(machine.page_bytes),
             "{machine:?}"
         );
-        let pipes = pipes(&machine).unwrap();
-        assert_eq!(pipes.fresh.capacity_bytes(), machine.pipe_bytes);
-        assert!(pipes.grown.capacity_bytes() >= pipes.fresh.capacity_bytes());
+        let facts = pipes(&machine).unwrap();
+        assert_eq!(facts.new_pipe.capacity_bytes(), machine.pipe_bytes);
+        assert!(facts.largest_bytes >= machine.pipe_bytes);
     }
 }

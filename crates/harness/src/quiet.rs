@@ -73,22 +73,15 @@ pub(crate) fn judge(
     }
     let living = |wanted| {
         cast.members(second)
-            .filter(move |(role, process)| *role == wanted && !is_dead(process))
+            .any(|(role, process)| role == wanted && !is_dead(process))
     };
-    let writes = |task: &Task| matches!(task.wait, Wait::Write { .. });
-    // A parent that polls is stuck only if its child is blocked for good; otherwise it waits, and rightly.
-    let child_blocked = living(Role::Child).any(|(_, process)| process.tasks.iter().any(writes));
-    match (polls, child_blocked) {
-        (true, true) => Some(EndedBy::Polling),
-        (true, false) => None,
-        (false, _)
-            if living(Role::Child).next().is_none()
-                && living(Role::Descendant).next().is_some() =>
-        {
-            Some(EndedBy::LeaderGone)
-        }
-        (false, _) => Some(EndedBy::Quiescence),
-    }
+    Some(if polls {
+        EndedBy::Polling
+    } else if !living(Role::Child) && living(Role::Descendant) {
+        EndedBy::LeaderGone
+    } else {
+        EndedBy::Quiescence
+    })
 }
 
 fn is_dead(process: &Process) -> bool {

@@ -282,6 +282,7 @@ fn scenario(bytes: u64) -> Scenario {
         script: Script::new(vec![Op::Write(Write::new(bytes, 0))]),
         stdin: None,
         fifos: Vec::new(),
+        class: None,
         parent: Parent::default(),
         descendants: Descendants::Killed,
         rules: Vec::new(),

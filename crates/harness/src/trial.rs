@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::stat::Mode;
 use pipeclog_chatty::Ledger;
-use pipeclog_scenario::outcome::{CaptureReport, Measured, Outcome, Verdict, Written};
+use pipeclog_scenario::outcome::{CaptureReport, Measured, Outcome, Verdict, Writing, Written};
 use pipeclog_scenario::pattern::{self, Tag};
 use pipeclog_scenario::scenario::{Descendants, Expect, Scenario};
 
@@ -204,12 +204,15 @@ impl Files {
 
     /// Zero where the child died before it had a ledger.
     fn written(&self) -> Written {
-        let ledger = Ledger::read(&path_of(&self.ledger));
-        ledger.map_or_else(
+        Ledger::read(&path_of(&self.ledger)).map_or_else(
             |_| Written::default(),
             |ledger| Written {
                 stdout: ledger.stdout,
                 stderr: ledger.stderr,
+                writing: ledger.writing.map(|writing| Writing {
+                    stream: writing.stream,
+                    bytes: writing.bytes,
+                }),
             },
         )
     }

@@ -6,6 +6,7 @@ use nix::errno::Errno;
 use pipeclog_procscan::{ScanError, Scanner, Selection};
 use pipeclog_scenario::outcome::{EndedBy, Hang};
 use pipeclog_waitgraph::snapshot::{Pid, Snapshot};
+use pipeclog_waitgraph::{Verdict, diagnose};
 
 use crate::evidence;
 use crate::quiet::{self, Cast};
@@ -67,9 +68,12 @@ pub(crate) fn until_end_or_hang(
     let mut quiet: Option<Quiet> = None;
     loop {
         let look = scanner.scan(&Selection::Tree(vec![observer]))?;
-        quiet = Quiet::after(quiet, look, cast, deadline);
-        let hung = match &quiet {
-            Some(quiet) if quiet.is_long_enough() => quiet.ended_by,
+        let confirmed = scanner.confirm(&look)?;
+        let diagnosis = diagnose(&[look, confirmed.clone()], cast.parent);
+        quiet = Quiet::after(quiet, confirmed, cast, deadline);
+        let hung = match (diagnosis.verdict(), &quiet) {
+            (Verdict::Deadlocked { proof, .. }, _) if proof.is_strict() => Some(EndedBy::Proof),
+            (_, Some(quiet)) if quiet.is_long_enough() => quiet.ended_by,
             _ if started.elapsed() >= deadline => Some(EndedBy::Deadline),
             _ => None,
         };
@@ -82,11 +86,11 @@ pub(crate) fn until_end_or_hang(
             return Ok(Watched::Ended);
         }
         if let (Some(ended_by), Some(quiet)) = (hung, &quiet) {
-            let after_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
             return Ok(Watched::Hung(Hang {
                 ended_by,
-                after_ms,
+                after_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
                 blocked: evidence::blocked(&quiet.last, cast),
+                diagnosis: Some(Box::new(diagnosis.report().clone())),
             }));
         }
     }
@@ -120,9 +124,9 @@ impl Quiet {
         match self.ended_by {
             None => false,
             Some(EndedBy::Polling) => self.since.elapsed() >= POLLING_FOR,
-            Some(EndedBy::Quiescence | EndedBy::LeaderGone | EndedBy::Deadline) => {
-                self.since.elapsed() >= QUIET_FOR
-            }
+            Some(
+                EndedBy::Proof | EndedBy::Quiescence | EndedBy::LeaderGone | EndedBy::Deadline,
+            ) => self.since.elapsed() >= QUIET_FOR,
         }
     }
 }

@@ -10,16 +10,15 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
-use pipeclog_harness::pool::{Pool, Request};
-use pipeclog_scenario::outcome::{Cell, Results};
-use pipeclog_scenario::scenario::{Expect, Scenario};
+use pipeclog_harness::pool::Pool;
+use pipeclog_scenario::outcome::Results;
+use pipeclog_scenario::scenario::Scenario;
 use pipeclog_scenario::strategy::Strategy;
 
-/// A trial to run: a scenario, a strategy, and what is expected.
+/// A trial to run.
 pub(crate) struct Trial<'a> {
     pub(crate) scenario: &'a Scenario,
     pub(crate) strategy: Strategy,
-    pub(crate) expected: &'a Expect,
 }
 
 impl Trial<'_> {
@@ -34,13 +33,9 @@ pub(crate) fn trials<'a>(
     scenarios: impl IntoIterator<Item = &'a Scenario>,
 ) -> impl Iterator<Item = Trial<'a>> {
     scenarios.into_iter().flat_map(|scenario| {
-        Strategy::ALL.into_iter().filter_map(move |strategy| {
-            Some(Trial {
-                scenario,
-                strategy,
-                expected: scenario.expectation(strategy)?,
-            })
-        })
+        Strategy::ALL
+            .into_iter()
+            .map(move |strategy| Trial { scenario, strategy })
     })
 }
 
@@ -55,22 +50,6 @@ pub(crate) fn jobs(asked: Option<NonZeroUsize>) -> usize {
     asked
         .or_else(|| std::thread::available_parallelism().ok())
         .map_or(1, NonZeroUsize::get)
-}
-
-/// Runs a trial in a worker.
-pub(crate) fn cell(pool: &Pool, trial: &Trial<'_>) -> Cell {
-    let request = Request {
-        scenario: trial.scenario.clone(),
-        strategy: trial.strategy,
-    };
-    Cell {
-        scenario: trial.scenario.name.clone(),
-        row: trial.scenario.row.clone(),
-        size: trial.scenario.size.map(|size| size.0),
-        strategy: trial.strategy,
-        expected: trial.expected.clone(),
-        outcome: pool.run(&request),
-    }
 }
 
 /// Does `work` to each item in `jobs` threads; the results are in the order of the items.

@@ -8,6 +8,8 @@ use pipeclog_scenario::outcome::{Agreement, Cell, Effort, Results, Verdict};
 use pipeclog_scenario::strategy::{Delivery, Strategy};
 use pipeclog_scenario::throughput::Samples;
 
+use pipeclog_waitgraph::class::Class;
+
 use crate::hung;
 use crate::markdown::{Align, Table, and, name, number, strategies, text};
 use crate::throughput::{ratio, time, wall};
@@ -259,7 +261,7 @@ fn fastest(to: &mut String, results: &Results, candidates: &[Strategy]) {
 
 /// Hangs that no way of reading cures.
 fn other_hangs(to: &mut String, cells: &[Cell], sound: &[Strategy]) {
-    let mut classes: Vec<(&str, Vec<Strategy>)> = Vec::new();
+    let mut classes: Vec<(Class, Vec<Strategy>)> = Vec::new();
     for cell in cells {
         let Some((class, _)) = hung::class(cell).filter(|_| sound.contains(&cell.strategy)) else {
             continue;
@@ -281,12 +283,12 @@ fn other_hangs(to: &mut String, cells: &[Cell], sound: &[Strategy]) {
         .into_iter()
         .partition(|(_, hung)| hung.len() == sound.len());
     if !all.is_empty() {
-        let names: Vec<String> = all.iter().map(|(class, _)| name(class)).collect();
+        let names: Vec<String> = all.iter().map(|(class, _)| name(class.slug())).collect();
         let _ = writeln!(to, "- with every one of them: {}", and(&names));
     }
     for (class, mut hung) in some {
         hung.sort_unstable();
-        let _ = writeln!(to, "- {}: with {}", name(class), strategies(&hung));
+        let _ = writeln!(to, "- {}: with {}", name(class.slug()), strategies(&hung));
     }
     to.push('\n');
 }

@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 
 use pipeclog_scenario::outcome::{Blocked, Cell, EndedBy, Hang, Role};
 
+use pipeclog_waitgraph::class::Class;
+
 use crate::hung;
 use crate::markdown::{escaped, name, number, text};
 
@@ -20,7 +22,7 @@ pub(crate) fn write(to: &mut String, cells: &[Cell]) {
          waited for what, and not that nobody else could have ended the wait.\n\n",
     );
     for (class, cell, hang) in shown {
-        let _ = writeln!(to, "### {}\n", name(class));
+        let _ = writeln!(to, "### {}\n", name(class.slug()));
         let written = cell.outcome.written;
         let _ = writeln!(
             to,
@@ -42,14 +44,14 @@ pub(crate) fn write(to: &mut String, cells: &[Cell]) {
     }
 }
 
-fn one_of_each_class(cells: &[Cell]) -> Vec<(&str, &Cell, &Hang)> {
-    let mut hung: Vec<(&Cell, (&str, &Hang))> = cells
+fn one_of_each_class(cells: &[Cell]) -> Vec<(Class, &Cell, &Hang)> {
+    let mut hung: Vec<(&Cell, (Class, &Hang))> = cells
         .iter()
         .filter_map(|cell| Some((cell, hung::class(cell)?)))
         .collect();
     // The scenario that is there to show the class comes before those that happen to hang in it.
-    hung.sort_by_key(|(cell, (class, _))| family(cell) != *class);
-    let mut shown: Vec<(&str, &Cell, &Hang)> = Vec::new();
+    hung.sort_by_key(|(cell, (class, _))| family(cell) != class.slug());
+    let mut shown: Vec<(Class, &Cell, &Hang)> = Vec::new();
     for (cell, (class, hang)) in hung {
         if !shown.iter().any(|(known, _, _)| *known == class) {
             shown.push((class, cell, hang));
@@ -65,6 +67,9 @@ fn family(cell: &Cell) -> &str {
 
 fn ended_by(ended_by: EndedBy) -> &'static str {
     match ended_by {
+        EndedBy::Proof => {
+            "A checked certificate shows that no task outside of those that wait could wake one of them."
+        }
         EndedBy::Quiescence => {
             "No task ran between looks, none was runnable, and none was in a call with a timeout."
         }

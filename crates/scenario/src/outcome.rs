@@ -2,12 +2,16 @@
 
 use std::fmt;
 
+use pipeclog_waitgraph::class::Class;
+use pipeclog_waitgraph::report::{Kind, Report, VerdictName};
 use pipeclog_waitgraph::snapshot::Untrusted;
 use serde::{Deserialize, Serialize};
 
 use crate::boundary::Boundary;
 use crate::machine::Machine;
+use crate::predict::{BlockedOn, Ending, Prediction, Who};
 use crate::scenario::Expect;
+use crate::script::{Descriptor, Stream};
 use crate::strategy::Strategy;
 use crate::throughput::{Samples, Throughput};
 
@@ -80,12 +84,16 @@ pub struct Hang {
     pub after_ms: u64,
     /// Each task that was blocked at that moment, and in what.
     pub blocked: Vec<Blocked>,
+    /// What the engine makes of the last looks: a verdict, and for a deadlock its checked certificate.
+    pub diagnosis: Option<Box<Report>>,
 }
 
 /// What made the watchdog end a trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EndedBy {
+    /// A checked certificate: the parent is in a set of tasks that none outside it can wake.
+    Proof,
     /// No task of the trial ran between looks, none was in a call with a timeout, and none was runnable.
     Quiescence,
     /// The child had exited, and a descendant of it that sleeps held what the parent waited for.
@@ -172,13 +180,24 @@ pub struct StreamReport {
     pub kept: u64,
 }
 
-/// Bytes that chatty's writes had completed.
+/// Bytes that chatty's writes had completed, and the write that was in progress.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Written {
     /// To stdout.
     pub stdout: u64,
     /// To stderr.
     pub stderr: u64,
+    /// The write(2) that had not come back.
+    pub writing: Option<Writing>,
+}
+
+/// A write(2) in progress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Writing {
+    /// Where it goes.
+    pub stream: Stream,
+    /// The bytes that it was given.
+    pub bytes: u64,
 }
 
 /// One cell of the table: a scenario under a strategy, what was expected, foretold and seen.
@@ -194,6 +213,8 @@ pub struct Cell {
     pub strategy: Strategy,
     /// What the fixture says must come of it.
     pub expected: Expect,
+    /// What the model foretold; nothing where it was not asked, since the parent has a deadline or a limit.
+    pub predicted: Option<Prediction>,
     /// What came of it.
     pub outcome: Outcome,
 }
@@ -268,16 +289,28 @@ pub enum Agreement {
     Differs,
 }
 
+/// A minute: no trial lasts as long.
+const LONG_US: u64 = 60_000_000;
+
 impl Cell {
-    /// Whether what came is what was expected.
+    /// Whether what came is what was expected, and what was foretold.
     #[must_use]
     pub fn agreement(&self) -> Agreement {
-        let agrees = match (&self.expected, &self.outcome.verdict) {
-            (_, Verdict::Skipped { .. }) => return Agreement::Skipped,
+        if matches!(self.outcome.verdict, Verdict::Skipped { .. }) {
+            Agreement::Skipped
+        } else if self.is_as_expected() && self.contradiction().is_none() {
+            Agreement::Agrees
+        } else {
+            Agreement::Differs
+        }
+    }
+
+    fn is_as_expected(&self) -> bool {
+        match (&self.expected, &self.outcome.verdict) {
             (Expect::Completes, Verdict::Completed)
             | (Expect::CutShort, Verdict::CutShort { .. })
-            | (Expect::Hangs { .. }, Verdict::Hung(_)) => true,
-            (Expect::Fails, Verdict::WrongExit { .. } | Verdict::Lost { .. }) => true,
+            | (Expect::Fails, Verdict::WrongExit { .. } | Verdict::Lost { .. }) => true,
+            (Expect::Hangs { class }, Verdict::Hung(hang)) => hang.fits(*class),
             (
                 Expect::Completes
                 | Expect::CutShort
@@ -290,14 +323,106 @@ impl Cell {
                 | Verdict::WrongExit { .. }
                 | Verdict::Harmed { .. }
                 | Verdict::Hung(_)
+                | Verdict::Skipped { .. }
                 | Verdict::Broken { .. },
             ) => false,
-        };
-        if agrees {
-            Agreement::Agrees
-        } else {
-            Agreement::Differs
         }
+    }
+
+    /// How what came contradicts what was foretold, in words; nothing if it does not, or nothing was foretold.
+    #[must_use]
+    pub fn contradiction(&self) -> Option<String> {
+        let prediction = self.predicted.as_ref()?;
+        let ending = prediction.ending()?;
+        let foretold = || format!("foretold: {prediction}");
+        match (ending, &self.outcome.verdict) {
+            (_, Verdict::Skipped { .. } | Verdict::Broken { .. }) => None,
+            // Later than the trial could wait for is never.
+            (Ending::Completes { after_us }, Verdict::Hung(_)) if after_us > LONG_US => None,
+            (Ending::Completes { .. }, Verdict::Hung(_)) => Some(foretold()),
+            (Ending::Completes { .. }, _) => None,
+            (Ending::TrueDeadlock, Verdict::Hung(hang))
+                if hang.kind() == Some(Kind::Artificial) =>
+            {
+                Some(foretold())
+            }
+            (Ending::ArtificialDeadlock, Verdict::Hung(hang))
+                if hang.kind() == Some(Kind::True) =>
+            {
+                Some(foretold())
+            }
+            (_, Verdict::Hung(_)) if self.outcome.written.contradict(prediction) => {
+                Some(foretold())
+            }
+            (_, Verdict::Hung(_)) => None,
+            (
+                Ending::ArtificialDeadlock
+                | Ending::TrueDeadlock
+                | Ending::PollsForEver
+                | Ending::Leaks
+                | Ending::Waits { .. }
+                | Ending::Endless,
+                _,
+            ) => Some(foretold()),
+        }
+    }
+}
+
+impl Hang {
+    /// Whether the engine's class is `class`, or it names it as one that the same facts fit. Where it has found no more
+    /// than a wait, that there is a hang must do.
+    fn fits(&self, class: Class) -> bool {
+        let Some(diagnosis) = &self.diagnosis else {
+            return true;
+        };
+        match diagnosis.verdict {
+            VerdictName::Waiting | VerdictName::Progressing | VerdictName::Unproven => true,
+            VerdictName::Deadlocked
+            | VerdictName::Leaked
+            | VerdictName::Stalled
+            | VerdictName::Stopped => {
+                diagnosis.class == Some(class) || diagnosis.related.contains(&class)
+            }
+        }
+    }
+
+    /// Of a proven deadlock: whether a bigger buffer would cure it.
+    fn kind(&self) -> Option<Kind> {
+        self.diagnosis
+            .as_ref()
+            .filter(|_| self.ended_by == EndedBy::Proof)?
+            .deadlock
+    }
+}
+
+impl Written {
+    /// Whether the byte at which the child was foretold to block lies outside the write that it blocked in.
+    fn contradict(&self, prediction: &Prediction) -> bool {
+        let Some(found) = prediction.only() else {
+            return false;
+        };
+        found
+            .blocked
+            .iter()
+            .any(|blocked| match (blocked.who, blocked.on) {
+                (
+                    Who::Child,
+                    BlockedOn::Write {
+                        stream, at_byte, ..
+                    },
+                ) => {
+                    let (stream, completed) = match stream {
+                        Descriptor::Stdout => (Stream::Stdout, self.stdout),
+                        Descriptor::Stderr => (Stream::Stderr, self.stderr),
+                        Descriptor::Stdin => return false,
+                    };
+                    let writing = self.writing.filter(|writing| writing.stream == stream);
+                    writing.is_none_or(|writing| {
+                        !(completed..completed + writing.bytes).contains(&at_byte)
+                    })
+                }
+                _ => false,
+            })
     }
 }
 
@@ -321,6 +446,7 @@ impl fmt::Display for Verdict {
 impl fmt::Display for Hang {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.ended_by {
+            EndedBy::Proof => write!(f, "deadlocks, proven after {} ms", self.after_ms)?,
             EndedBy::Quiescence => write!(f, "hangs (seen after {} ms)", self.after_ms)?,
             EndedBy::LeaderGone => {
                 write!(
@@ -333,6 +459,9 @@ impl fmt::Display for Hang {
                 write!(f, "hangs while it polls (seen after {} ms)", self.after_ms)?
             }
             EndedBy::Deadline => write!(f, "hangs (until the deadline of {} ms)", self.after_ms)?,
+        }
+        if let Some(diagnosis) = &self.diagnosis {
+            return write!(f, "; {}", diagnosis.headline);
         }
         for blocked in &self.blocked {
             write!(f, "; {blocked}")?;

@@ -4,10 +4,13 @@
 //! file's. Expectations are rules, tried in order: the first whose strategies and condition fit decides, and a strategy
 //! that no rule fits is an error, so nothing is expected by omission.
 
+use pipeclog_waitgraph::class::Class;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::family::{self, Axis, FamilyError};
+use crate::plan::AfterExit;
+use crate::predict::{self, PipeFacts, Prediction};
 use crate::script::{Op, Script, ScriptError, Size, StdinOp, Stream, Times};
 use crate::strategy::{Kind, Strategy};
 
@@ -21,6 +24,9 @@ pub struct Scenario {
     pub row: String,
     /// The value of the axis `size`, if the family has one.
     pub size: Option<Size>,
+    /// The class of hang, or of look-alike, that it acts out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<Class>,
     /// What it shows, in one line.
     pub title: String,
     /// The real program or report that it imitates.
@@ -137,7 +143,7 @@ pub enum Expect {
     /// Nothing moves any more. The class is a slug of `pipeclog explain`.
     Hangs {
         /// Which hang.
-        class: String,
+        class: Class,
     },
     /// The parent or the child ends with an error of its own, in bounded time.
     Fails,
@@ -160,7 +166,7 @@ impl std::fmt::Display for Expect {
         match self {
             Self::Completes => f.write_str("completes"),
             Self::CutShort => f.write_str("is cut short"),
-            Self::Hangs { class } => write!(f, "hangs ({class})"),
+            Self::Hangs { class } => write!(f, "hangs ({})", class.slug()),
             Self::Fails => f.write_str("fails"),
             Self::NotApplicable { why } => write!(f, "not run: {why}"),
         }
@@ -171,6 +177,8 @@ impl std::fmt::Display for Expect {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
+    #[serde(default)]
+    class: Option<Class>,
     title: String,
     imitates: String,
     references: Vec<String>,
@@ -301,6 +309,7 @@ pub fn read_family(file: &str, text: &str) -> Result<Vec<Scenario>, ScenarioErro
             fifos: parsed.fifos.clone(),
             descendants: parsed.descendants,
             name,
+            class: parsed.class,
             title: parsed.title.clone(),
             imitates: parsed.imitates.clone(),
             references: parsed.references.clone(),
@@ -398,6 +407,33 @@ impl Scenario {
     pub fn is_slow(&self) -> bool {
         Asked::of(&self.script.ops, 0).endless == Repeats::Finite
             && self.script.steps().nth(STEPS_OF_A_QUICK_SCENARIO).is_some()
+    }
+
+    /// What the model foretells under `strategy`; nothing where it is not asked, since the parent has a deadline, a limit or a
+    /// grace period.
+    #[must_use]
+    pub fn foretell(&self, strategy: Strategy, facts: PipeFacts) -> Option<Prediction> {
+        let Parent {
+            end,
+            deadline_ms: None,
+            limit: None,
+            ..
+        } = &self.parent
+        else {
+            return None;
+        };
+        let after_exit = match end.as_deref() {
+            None | Some("eof") => AfterExit::EndOfFile,
+            Some("drain") => AfterExit::Drain,
+            Some(_) => return None,
+        };
+        let stdin_bytes = self.stdin.map(|size| size.0);
+        let parent = predict::Parent {
+            strategy,
+            after_exit,
+            stdin_bytes,
+        };
+        Some(predict::predict(&self.script, &parent, facts))
     }
 
     /// Bytes of stdin that the parent is given.

@@ -4,9 +4,10 @@ use std::process::ExitCode;
 
 use anstream::println;
 use anyhow::Context as _;
-use pipeclog_harness::fixtures;
+use pipeclog_harness::{cell, fixtures};
 use pipeclog_report::matrix::Matrix;
 use pipeclog_scenario::outcome::{Agreement, Cell, Results};
+use pipeclog_scenario::predict::PipeFacts;
 use pipeclog_scenario::scenario::Scenario;
 
 use crate::args::Prove;
@@ -25,10 +26,10 @@ pub(crate) fn run(args: &Prove) -> anyhow::Result<ExitCode> {
     let pool = run::pool()?;
     let bar = run::progress(trials.len(), "trials");
     let cells = run::each(&trials, run::jobs(args.jobs), &bar, |trial| {
-        run::cell(&pool, trial)
+        cell::run(&pool, trial.scenario, trial.strategy, PipeFacts::USUAL)
     });
     bar.finish_and_clear();
-    let results = Results::of_cells(cells);
+    let results = Results::of_cells(cells.into_iter().flatten().collect());
     if let Some(path) = &args.json {
         run::write_json(path, &results)?;
     }
@@ -73,8 +74,13 @@ pub(crate) fn show(cells: &[Cell]) -> ExitCode {
         .filter(|cell| cell.agreement() == Agreement::Differs)
     {
         println!(
-            "{}/{}: {}; expected: {}",
-            cell.scenario, cell.strategy, cell.outcome.verdict, cell.expected
+            "{}/{}: {}; expected: {}{}",
+            cell.scenario,
+            cell.strategy,
+            cell.outcome.verdict,
+            cell.expected,
+            cell.contradiction()
+                .map_or_else(String::new, |foretold| format!("; {foretold}"))
         );
     }
     let (agree, differ, skipped) = (

@@ -10,9 +10,10 @@ use anyhow::Context as _;
 use clap::Args;
 use pipeclog_harness::pool::Pool;
 use pipeclog_harness::throughput::{Duel, Peaks};
-use pipeclog_harness::{boundary, fixtures, machine, throughput};
+use pipeclog_harness::{boundary, cell, fixtures, machine, throughput};
 use pipeclog_scenario::boundary::{Boundary, Layout};
 use pipeclog_scenario::outcome::{Cell, Effort, Results, SCHEMA_VERSION};
+use pipeclog_scenario::predict::PipeFacts;
 use pipeclog_scenario::scenario::Scenario;
 use pipeclog_scenario::script::{Op, Size, WriteSize};
 use pipeclog_scenario::throughput::Throughput;
@@ -89,10 +90,10 @@ fn measure(args: &ReportArgs) -> anyhow::Result<Results> {
     };
     let jobs = run::jobs(args.jobs);
     let machine = machine::describe(env!("CARGO_PKG_VERSION"))?;
-    let pipes = machine::pipes(&machine)?;
+    let facts = machine::pipes(&machine)?;
     let pool = run::pool()?;
-    let cells = matrix(&pool, effort, jobs)?;
-    let boundaries = boundaries(&pool, effort, jobs, pipes);
+    let cells = matrix(&pool, effort, jobs, facts)?;
+    let boundaries = boundaries(&pool, effort, jobs, facts);
     let duels = throughput::duels(effort);
     let peaks = peaks(&pool, &duels);
     // The workers end here: what is measured now shall have the machine to itself.
@@ -108,7 +109,7 @@ fn measure(args: &ReportArgs) -> anyhow::Result<Results> {
     })
 }
 
-fn matrix(pool: &Pool, effort: Effort, jobs: usize) -> anyhow::Result<Vec<Cell>> {
+fn matrix(pool: &Pool, effort: Effort, jobs: usize, facts: PipeFacts) -> anyhow::Result<Vec<Cell>> {
     let scenarios = fixtures::scenarios().context("failed to read the built-in scenarios")?;
     let chosen = scenarios.iter().filter(|scenario| match effort {
         Effort::Full => !scenario.is_slow(),
@@ -116,9 +117,11 @@ fn matrix(pool: &Pool, effort: Effort, jobs: usize) -> anyhow::Result<Vec<Cell>>
     });
     let trials: Vec<Trial<'_>> = run::trials(chosen).collect();
     let bar = run::progress(trials.len(), "trials");
-    let cells = run::each(&trials, jobs, &bar, |trial| run::cell(pool, trial));
+    let cells = run::each(&trials, jobs, &bar, |trial| {
+        cell::run(pool, trial.scenario, trial.strategy, facts)
+    });
     bar.finish_and_clear();
-    Ok(cells)
+    Ok(cells.into_iter().flatten().collect())
 }
 
 /// Scenarios without a size, and those around the boundary whose writes are pages.
@@ -133,14 +136,14 @@ fn is_in_quick_run(scenario: &Scenario) -> bool {
     QUICK_SIZES.contains(&size.0) && scenario.script.ops.iter().any(writes_pages)
 }
 
-fn boundaries(pool: &Pool, effort: Effort, jobs: usize, pipes: boundary::Pipes) -> Vec<Boundary> {
+fn boundaries(pool: &Pool, effort: Effort, jobs: usize, facts: PipeFacts) -> Vec<Boundary> {
     let cases = match effort {
         Effort::Full => boundary::cases(&boundary::WRITE_SIZES, &Layout::ALL),
         Effort::Quick => boundary::cases(&QUICK_WRITE_SIZES, &QUICK_LAYOUTS),
     };
     let bar = run::progress(cases.len(), "boundaries");
     let found = run::each(&cases, jobs, &bar, |case| {
-        boundary::search(pool, *case, pipes)
+        boundary::search(pool, *case, facts)
     });
     bar.finish_and_clear();
     found

@@ -7,9 +7,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use pipeclog_harness::fixtures;
-use pipeclog_harness::pool::{Pool, Request};
-use pipeclog_scenario::outcome::{Agreement, Cell, Verdict};
+use pipeclog_harness::pool::Pool;
+use pipeclog_harness::{cell, fixtures};
+use pipeclog_scenario::outcome::{Agreement, Verdict};
+use pipeclog_scenario::predict::PipeFacts;
 use pipeclog_scenario::scenario::{Expect, Scenario};
 use pipeclog_scenario::strategy::Strategy;
 
@@ -44,22 +45,7 @@ fn test(pool: &Arc<Pool>, scenario: &Arc<Scenario>, strategy: Strategy) -> Optio
 }
 
 fn run(pool: &Pool, scenario: &Scenario, strategy: Strategy) -> Result<(), Failed> {
-    let expected = scenario
-        .expectation(strategy)
-        .cloned()
-        .ok_or("no expectation")?;
-    let outcome = pool.run(&Request {
-        scenario: scenario.clone(),
-        strategy,
-    });
-    let cell = Cell {
-        scenario: scenario.name.clone(),
-        row: scenario.row.clone(),
-        size: scenario.size.map(|size| size.0),
-        strategy,
-        expected,
-        outcome,
-    };
+    let cell = cell::run(pool, scenario, strategy, PipeFacts::USUAL).ok_or("no expectation")?;
     match cell.agreement() {
         Agreement::Agrees => Ok(()),
         Agreement::Skipped => {
@@ -69,7 +55,12 @@ fn run(pool: &Pool, scenario: &Scenario, strategy: Strategy) -> Result<(), Faile
             Ok(())
         }
         Agreement::Differs => {
-            Err(format!("{}; expected: {}", cell.outcome.verdict, cell.expected).into())
+            let foretold = cell.contradiction().unwrap_or_default();
+            Err(format!(
+                "{}; expected: {}; {foretold}",
+                cell.outcome.verdict, cell.expected
+            )
+            .into())
         }
     }
 }

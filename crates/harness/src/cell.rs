@@ -1,0 +1,26 @@
+//! One cell of the table: what is expected, what is foretold, and what comes.
+
+use pipeclog_scenario::outcome::Cell;
+use pipeclog_scenario::predict::PipeFacts;
+use pipeclog_scenario::scenario::Scenario;
+use pipeclog_scenario::strategy::Strategy;
+
+use crate::pool::{Pool, Request};
+
+/// Runs a scenario under a strategy, and foretells it; nothing if no rule of the scenario speaks of the strategy.
+pub fn run(pool: &Pool, scenario: &Scenario, strategy: Strategy, facts: PipeFacts) -> Option<Cell> {
+    let expected = scenario.expectation(strategy)?.clone();
+    let request = Request {
+        scenario: scenario.clone(),
+        strategy,
+    };
+    Some(Cell {
+        scenario: scenario.name.clone(),
+        row: scenario.row.clone(),
+        size: scenario.size.map(|size| size.0),
+        strategy,
+        expected,
+        predicted: scenario.foretell(strategy, facts),
+        outcome: pool.run(&request),
+    })
+}
