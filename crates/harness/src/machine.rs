@@ -33,7 +33,7 @@ pub fn describe(version: &str) -> Result<Machine, MachineError> {
     let cpus = std::thread::available_parallelism().map_or(1, |cpus| cpus.get());
     let system = rustix::system::sysinfo();
     // The unit is there for machines whose memory in bytes does not fit a word; it is 1 byte on all others.
-    let memory_bytes = u64::from(system.totalram) * u64::from(system.mem_unit.max(1));
+    let memory_bytes = system.totalram as u64 * u64::from(system.mem_unit.max(1));
     Ok(Machine {
         kernel: Untrusted::from(name.release().to_bytes()),
         architecture: Untrusted::from(name.machine().to_bytes()),

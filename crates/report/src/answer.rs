@@ -27,12 +27,16 @@ pub(crate) fn write(to: &mut String, results: &Results) {
         .partition(|strategy| hangs_by_size(results, **strategy));
     let _ = writeln!(
         to,
-        "**Of {} ways for a parent to capture what its child writes, {} hang once the child has written enough, and {} \
-         never did.** A pipe is a bounded buffer: when it is full, the child's write waits until somebody reads. A \
+        "**{} of {} ways to capture a child's output hang once the child has written enough{}. {} never did.** A pipe is a bounded buffer: when it is full, the child's write waits until somebody reads. A \
          parent that first waits for something else (the child's exit, the end of the other stream, room for its own \
          input) waits for ever.\n",
-        run.len(),
         hazards.len(),
+        run.len(),
+        if hazards.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", strategies(&hazards))
+        },
         sound.len()
     );
     if results.effort == Some(Effort::Quick) {
@@ -79,7 +83,7 @@ fn boundaries(to: &mut String, results: &Results, hazards: &[Strategy]) {
         ("hangs", Align::Left),
         ("when the child fills", Align::Left),
         ("completes with at most", Align::Right),
-        ("but with the worst write size, with at most", Align::Right),
+        ("with the worst write size, at most", Align::Right),
     ];
     let mut table = Table::new(heads.map(|(head, align)| (head.to_owned(), align)));
     for strategy in hazards {

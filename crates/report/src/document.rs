@@ -21,3 +21,6 @@ pub fn markdown(results: &Results) -> String {
     machine::write(&mut text, results);
     text
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,14 +1,13 @@
-//! The section "what the kernel says": one hang of each class, in words. Numbers that differ from run to run (of
-//! processes, of inodes) are told as what they stand for; the results as JSON have them.
+//! The section "what the kernel says": one hang of each class, with its verdict, what `/proc` showed and the way out.
 
 use std::fmt::Write as _;
 
-use pipeclog_scenario::outcome::{Blocked, Cell, EndedBy, Hang, Role};
-
+use pipeclog_scenario::outcome::{Cell, EndedBy, Hang};
 use pipeclog_waitgraph::class::Class;
 
 use crate::hung;
-use crate::markdown::{escaped, name, number, text};
+use crate::markdown::{escaped, name, number};
+use crate::names::Names;
 
 pub(crate) fn write(to: &mut String, cells: &[Cell]) {
     to.push_str("## What the kernel says of each hang\n\n");
@@ -17,30 +16,63 @@ pub(crate) fn write(to: &mut String, cells: &[Cell]) {
         to.push_str("No scenario hung.\n\n");
         return;
     }
-    to.push_str(
-        "One hang of each class, as `/proc` showed it at the end of the trial. It is evidence, not a proof: it says who \
-         waited for what, and not that nobody else could have ended the wait.\n\n",
-    );
+    proofs(to, cells);
     for (class, cell, hang) in shown {
         let _ = writeln!(to, "### {}\n", name(class.slug()));
-        let written = cell.outcome.written;
+        write_one(to, cell, hang);
+    }
+}
+
+/// How many of all hangs were proven.
+fn proofs(to: &mut String, cells: &[Cell]) {
+    let hangs = cells.iter().filter_map(hung::class);
+    let (proven, others): (Vec<_>, Vec<_>) =
+        hangs.partition(|(_, hang)| hang.ended_by == EndedBy::Proof);
+    let _ = writeln!(
+        to,
+        "{} of {} expected hangs were ended by a proof: a certificate, checked by code of its own, that names for each \
+         task what it waits for and everybody who could wake it. The others were ended by what is said with them, which is \
+         evidence and no proof. Here is one of each class; processes and pipes have names in the place of their numbers.\n",
+        number(proven.len() as u64),
+        number((proven.len() + others.len()) as u64)
+    );
+}
+
+fn write_one(to: &mut String, cell: &Cell, hang: &Hang) {
+    let written = cell.outcome.written;
+    let _ = writeln!(
+        to,
+        "`{}` on {}. The child had written {} bytes to stdout and {} to stderr. {}\n",
+        cell.strategy,
+        name(&cell.scenario),
+        number(written.stdout),
+        number(written.stderr),
+        ended_by(hang.ended_by),
+    );
+    let mut names = Names::of(hang);
+    if let Some(diagnosis) = &hang.diagnosis {
+        let _ = writeln!(to, "> {}.\n", escaped(&names.in_text(&diagnosis.headline)));
+    }
+    for blocked in &hang.blocked {
+        let _ = writeln!(to, "- {}", names.sentence(blocked));
+    }
+    if hang.blocked.is_empty() {
+        to.push_str("- Nothing could be read of its processes.\n");
+    }
+    to.push('\n');
+    if let Some(fix) = hang
+        .diagnosis
+        .as_ref()
+        .and_then(|diagnosis| diagnosis.fix.as_ref())
+    {
         let _ = writeln!(
             to,
-            "`{}` on {}: the child had written {} bytes to stdout and {} to stderr. {}\n",
-            cell.strategy,
-            name(&cell.scenario),
-            number(written.stdout),
-            number(written.stderr),
-            ended_by(hang.ended_by),
+            "The way out: {}\n",
+            escaped(&names.in_text(&fix.advice))
         );
-        let names = Names::of(hang);
-        for blocked in &hang.blocked {
-            let _ = writeln!(to, "- {}", names.sentence(blocked));
+        if let Some(wrong) = &fix.wrong_fix {
+            let _ = writeln!(to, "What hangs again: {}\n", escaped(&names.in_text(wrong)));
         }
-        if hang.blocked.is_empty() {
-            to.push_str("- Nothing could be read of its processes.\n");
-        }
-        to.push('\n');
     }
 }
 
@@ -67,130 +99,18 @@ fn family(cell: &Cell) -> &str {
 
 fn ended_by(ended_by: EndedBy) -> &'static str {
     match ended_by {
-        EndedBy::Proof => {
-            "A checked certificate shows that no task outside of those that wait could wake one of them."
-        }
+        EndedBy::Proof => "It was ended by the proof that it would never end.",
         EndedBy::Quiescence => {
-            "No task ran between looks, none was runnable, and none was in a call with a timeout."
+            "It was ended since no task ran between looks, none was runnable, and none was in a call with a timeout."
         }
         EndedBy::LeaderGone => {
-            "The child had exited, and a descendant of it that sleeps held what the parent waited for."
+            "It was ended since the child had exited, and a descendant that sleeps held what the parent waited for."
         }
         EndedBy::Polling => {
-            "The parent came back from sleep after sleep, and the child stayed blocked all the while."
+            "It was ended since the parent came back from sleep after sleep, and the child stayed blocked all the while."
         }
-        EndedBy::Deadline => "It ran into the trial's deadline, which proves nothing but that.",
-    }
-}
-
-/// Names for numbers: a process is what it was to the trial, a pipe has a letter.
-struct Names<'a> {
-    processes: Vec<(u32, String)>,
-    objects: Vec<&'a str>,
-}
-
-impl<'a> Names<'a> {
-    fn of(hang: &'a Hang) -> Self {
-        let mut processes: Vec<(u32, String)> = Vec::new();
-        let mut objects: Vec<&str> = Vec::new();
-        let mut descendants = 0;
-        for blocked in &hang.blocked {
-            if !processes.iter().any(|(pid, _)| *pid == blocked.pid) {
-                let role = match blocked.role {
-                    Role::Parent => "the parent".to_owned(),
-                    Role::Child => "the child".to_owned(),
-                    Role::Descendant => {
-                        descendants += 1;
-                        format!("descendant {descendants}")
-                    }
-                };
-                processes.push((blocked.pid, role));
-            }
-            if let Some(object) = blocked.object.as_deref()
-                && !objects.contains(&object)
-            {
-                objects.push(object);
-            }
+        EndedBy::Deadline => {
+            "It was ended by the trial's deadline, which proves nothing but that it passed."
         }
-        Self { processes, objects }
-    }
-
-    fn sentence(&self, blocked: &Blocked) -> String {
-        let process = self
-            .processes
-            .iter()
-            .find(|(pid, _)| *pid == blocked.pid)
-            .map_or("a process", |(_, role)| role);
-        let mut sentence = format!(
-            "{} ({}): {}",
-            capital(process),
-            blocked.comm.markdown(),
-            text(&blocked.call)
-        );
-        if let Some(descriptor) = blocked.descriptor {
-            let _ = write!(sentence, " on descriptor {descriptor}");
-        }
-        if let Some(object) = &blocked.object {
-            let _ = write!(sentence, ", {}", self.object(object));
-        }
-        if !blocked.holders.is_empty() {
-            let holders: Vec<String> = blocked
-                .holders
-                .iter()
-                .map(|holder| self.holder(holder))
-                .collect();
-            let _ = write!(
-                sentence,
-                "; the other end is held by {}",
-                holders.join(" and ")
-            );
-        }
-        sentence + "."
-    }
-
-    /// `pipe:[4711]` is pipe A, and `FIFO /tmp/x/name` is FIFO name; a terminal, … is told as it stands.
-    fn object(&self, object: &str) -> String {
-        if let Some((_, last)) = object
-            .strip_prefix("FIFO ")
-            .and_then(|path| path.rsplit_once('/'))
-        {
-            return format!("FIFO {}", name(last));
-        }
-        let kind = match object.split_once(":[") {
-            Some((kind @ ("pipe" | "socket"), _)) => kind,
-            _ => return escaped(object),
-        };
-        let place = self.objects.iter().position(|known| *known == object);
-        let letter = place
-            .and_then(|place| u8::try_from(place).ok())
-            .filter(|place| *place < 26)
-            .map_or('?', |place| char::from(b'A' + place));
-        format!("{kind} {letter}")
-    }
-
-    /// `name (4711)` is the parent, if that is its number.
-    fn holder(&self, holder: &str) -> String {
-        let number = holder
-            .strip_suffix(')')
-            .and_then(|holder| holder.rsplit_once(" ("));
-        let Some((comm, pid)) = number else {
-            return escaped(holder);
-        };
-        let known = self
-            .processes
-            .iter()
-            .find(|(known, _)| pid.parse() == Ok(*known));
-        match known {
-            Some((_, role)) => role.clone(),
-            None => format!("another process ({})", escaped(comm)),
-        }
-    }
-}
-
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    match letters.next() {
-        Some(first) => first.to_uppercase().chain(letters).collect(),
-        None => String::new(),
     }
 }

@@ -9,6 +9,7 @@ mod hung;
 mod machine;
 mod markdown;
 pub mod matrix;
+mod names;
 mod statistics;
 mod throughput;
 

@@ -48,16 +48,21 @@ const QUICK_WRITE_SIZES: [u64; 2] = [2049, 4096];
 const QUICK_LAYOUTS: [Layout; 2] = [Layout::Stdout, Layout::Stderr];
 
 pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
-    // Minutes of work come next: better to learn now that the report cannot be written.
-    drop(beside(&args.output)?);
+    // Minutes of work come next: better to learn now that nothing can be written.
+    for path in [Some(&args.output), args.json.as_ref()]
+        .into_iter()
+        .flatten()
+    {
+        check_place(path)?;
+    }
     let results = match &args.from {
         Some(path) => read(path)?,
         None => measure(args)?,
     };
+    write(&args.output, &pipeclog_report::markdown(&results))?;
     if let Some(path) = &args.json {
         run::write_json(path, &results)?;
     }
-    write(&args.output, &pipeclog_report::markdown(&results))?;
     prove::show(&results.cells);
     println!("the report is in {}", args.output.display());
     Ok(if results.all_as_expected() {
@@ -183,6 +188,20 @@ fn write(path: &Path, text: &str) -> anyhow::Result<()> {
     let mut file = beside(path)?;
     file.write_all(text.as_bytes()).with_context(failed)?;
     file.persist(path).with_context(failed)?;
+    Ok(())
+}
+
+/// That a file can be made in that place. What stands there already is left alone.
+fn check_place(path: &Path) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        !path.is_dir(),
+        "failed to write {}: it is a directory: name a file in it",
+        path.display()
+    );
+    // A device or a pipe has no place beside it.
+    if !path.exists() || path.is_file() {
+        drop(beside(path)?);
+    }
     Ok(())
 }
 
