@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::command::capture::CaptureArgs;
 use crate::command::diagnose::DiagnoseArgs;
+use crate::command::report::ReportArgs;
 
 /// Finds out why a program hangs on a pipe, proves it, and helps to get out of it.
 #[derive(Debug, Parser)]
@@ -47,6 +48,8 @@ pub(crate) enum Command {
         #[arg(value_name = "CLASS")]
         class: Option<String>,
     },
+    /// Run the scenarios, the search for the boundary and the measurements, and write a report of them
+    Report(ReportArgs),
     /// Run a command under a capture strategy, and hand on what it wrote
     Capture(CaptureArgs),
     /// Be the chatty child: write what the flags or a script say (see `pipeclog chatty --help`)

@@ -2,6 +2,7 @@
 
 mod args;
 mod command;
+mod run;
 mod table;
 mod units;
 
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
     }
     let done = match cli.command {
         Command::Prove(args) => command::prove::run(&args),
+        Command::Report(args) => command::report::run(&args),
         Command::Capture(args) => command::capture::run(args),
         Command::Diagnose(args) => command::diagnose::run(&args),
         Command::Explain { class } => command::explain::run(class.as_deref()),

@@ -4,4 +4,5 @@ pub(crate) mod capture;
 pub(crate) mod diagnose;
 pub(crate) mod explain;
 pub(crate) mod prove;
+pub(crate) mod report;
 pub(crate) mod worker;
