@@ -3,22 +3,21 @@
 use pipeclog_waitgraph::snapshot::{Process, Snapshot, State, Syscall, Table, Task};
 
 use crate::gaps::{Gaps, Owner};
+use crate::memo::Memo;
+use crate::needs::Kinship;
 use crate::parse::{Stat, boot_ms, forks};
 use crate::pass::machine_file;
-use crate::process::{Identities, ProcessReader};
+use crate::process::ProcessReader;
 use crate::sockets::Sockets;
 use crate::source::Source;
 use crate::task::{self, TaskText};
 
 /// See [`crate::Scanner::confirm`]. `None` if somebody was born in the meantime: then only a whole pass will do, since
 /// the newborn may have inherited an end from a holder that has exited.
-pub(crate) fn run(
-    source: &dyn Source,
-    first: &Snapshot,
-    identities: &mut Identities,
-) -> Option<Snapshot> {
+pub(crate) fn run(source: &dyn Source, first: &Snapshot, memo: &mut Memo) -> Option<Snapshot> {
     let facts = source.facts();
     let mut gaps = Gaps::new(source, facts);
+    memo.freezers.clear();
     let mut second = first.clone();
     second.scan.at_ms = machine_file(source, "uptime", boot_ms).unwrap_or(0);
     second.scan.forks_before = machine_file(source, "stat", forks);
@@ -33,7 +32,7 @@ pub(crate) fn run(
         }
         if has_moved(source, process, &mut gaps) {
             let reader = ProcessReader { source, facts };
-            match reader.read(&stat, identities, &mut gaps) {
+            match reader.read(&stat, Kinship::Family, memo, &mut gaps) {
                 Some(fresh) => *process = fresh,
                 None => return false,
             }

@@ -10,6 +10,7 @@ mod holders;
 mod index;
 mod lane;
 mod locks;
+mod memo;
 mod memory;
 mod needs;
 pub mod parse;

@@ -5,8 +5,8 @@
 //! part of a proof, whoever else might end it.
 
 use pipeclog_waitgraph::snapshot::{
-    ChildSet, Descriptor, EpollTarget, FileId, Object, Peer, Pid, PollEntry, Process, SignalSet,
-    Signals, State, Table, Timeout, Wait,
+    ChildSet, Descriptor, EpollTarget, FileId, Freezer, Object, Peer, Pid, PollEntry, Process,
+    SignalSet, Signals, State, Table, Timeout, Wait,
 };
 
 /// Something whose holders must be known.
@@ -64,6 +64,21 @@ pub(crate) fn of(process: &Process, kinship: Kinship) -> Vec<Need> {
         }
     }
     needs
+}
+
+/// Whether a process goes on by itself, as surely as one can see: its one task runs, or sleeps for a time.
+pub(crate) fn is_live(process: &Process) -> bool {
+    let [task] = process.tasks.as_slice() else {
+        return false;
+    };
+    let is_free = process.freezer != Freezer::Frozen;
+    match (task.state, &task.wait) {
+        (State::Running, _) => is_free,
+        (State::Sleeping, Wait::Sleep { timeout }) => {
+            is_free && Outlook::of(*timeout) == Outlook::Ends
+        }
+        _ => false,
+    }
 }
 
 /// Whether a wait can end without any task of this machine.

@@ -4,6 +4,8 @@
 //! lists exactly these or more and every one of them is a member itself. Whatever it has no rule for, it refuses. Only it
 //! can make a [`Proof`], and a verdict of deadlock cannot be written down without one.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use crate::awaited::Assumption;
@@ -74,10 +76,12 @@ pub fn check(
     if !complete && !certificate.assumptions.contains(&Assumption::NobodyMissed) {
         return refuse("the scan may have missed a process, and that is not among its assumptions");
     }
+    let members = certificate.members.iter().map(|m| m.task).collect();
     let checker = Checker {
         first,
         second,
         certificate,
+        members,
     };
     for member in &certificate.members {
         checker.member(member).map_err(|why| Refusal {
@@ -97,6 +101,7 @@ struct Checker<'a> {
     first: &'a Snapshot,
     second: &'a Snapshot,
     certificate: &'a Certificate,
+    members: BTreeSet<TaskId>,
 }
 
 impl Checker<'_> {
@@ -151,7 +156,7 @@ impl Checker<'_> {
                 return Err("somebody who can wake it is not listed");
             }
             for waker in &listed.wakers {
-                if self.certificate.member(*waker).is_none() && !self.is_inert(*waker) {
+                if !self.members.contains(waker) && !self.is_inert(*waker) {
                     return Err("somebody who can wake it is not a member");
                 }
             }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::analysis::{Analysis, Tier};
 use crate::awaited::BreakKind;
 use crate::check::{Proof, Refusal, check};
+use crate::class::Class;
 use crate::classify::{Classified, classify};
 use crate::graph::Graph;
 use crate::leak::{self, Leak};
@@ -160,7 +161,13 @@ impl<'a> Examination<'a> {
         let mut told = told.clone();
         let mut found = Vec::new();
         for pid in pids {
-            let Some((verdict, story)) = self.deadlock(*pid).or_else(|| self.leak(*pid)) else {
+            // Whether a program was given an end on purpose at a number of its own, only somebody who asks about the
+            // reader can tell: unasked, a leak is told only where the holder's parent has gone.
+            let orphan_holds = |(_, story): &(Verdict, Story)| matches!(story, Story::Leak(leak) if leak.class == Class::GrandchildHolds);
+            let found_here = self
+                .deadlock(*pid)
+                .or_else(|| self.leak(*pid).filter(orphan_holds));
+            let Some((verdict, story)) = found_here else {
                 continue;
             };
             let members = match &story {

@@ -95,42 +95,47 @@ pub(crate) fn related(
     related.into_iter().filter(|c| Some(*c) != class).collect()
 }
 
+/// How those who are told stand to each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// The last waits for the first.
+    Loop,
+    /// The last waits for nobody of these.
+    Chain,
+}
+
 pub(crate) fn members(
     analysis: &Analysis<'_>,
     told: &[TaskId],
+    shape: Shape,
     rest: &[TaskId],
 ) -> Vec<ReportMember> {
-    let is_loop = told.len() > 1;
-    let next = |at: usize| {
-        told.get((at + 1) % told.len().max(1))
-            .copied()
-            .filter(|_| is_loop)
-    };
-    let told_members = told
-        .iter()
-        .enumerate()
-        .filter_map(|(at, id)| member(analysis, *id, next(at), true));
+    let first = told.first().copied().filter(|_| shape == Shape::Loop);
+    let next = |at: usize| told.get(at + 1).copied().or(first);
+    let told_members = told.iter().enumerate().filter_map(|(at, id)| {
+        let mut member = member(analysis, *id, next(at))?;
+        member.in_loop = true;
+        if next(at).is_none() {
+            // What keeps the chain from being a deadlock says more than what its end waits for.
+            let broken = analysis.waiting(*id).and_then(|w| w.breaks.first());
+            member.waits = broken.map_or(member.waits, |b| b.why.clone());
+        }
+        Some(member)
+    });
     told_members
-        .chain(
-            rest.iter()
-                .filter_map(|id| member(analysis, *id, None, false)),
-        )
+        .chain(rest.iter().filter_map(|id| member(analysis, *id, None)))
         .collect()
 }
 
-fn member(
-    analysis: &Analysis<'_>,
-    id: TaskId,
-    toward: Option<TaskId>,
-    in_loop: bool,
-) -> Option<ReportMember> {
+/// Somebody who takes part, not in the loop; `toward` is the next one of the story.
+fn member(analysis: &Analysis<'_>, id: TaskId, toward: Option<TaskId>) -> Option<ReportMember> {
     let world = &analysis.world;
     let (process, task) = world.task(id)?;
     let awaited = phrase::told(analysis, id, toward);
     let channel = awaited.and_then(|a| a.what.channel().cloned());
     Some(ReportMember {
         actor: phrase::actor(world, id)?,
-        in_loop,
+        in_loop: false,
         call: phrase::call(task),
         fd: awaited.and_then(|a| a.fd),
         stream: channel

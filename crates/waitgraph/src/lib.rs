@@ -2,6 +2,7 @@
 
 mod analysis;
 pub mod awaited;
+pub mod bundle;
 pub mod certificate;
 pub mod channel;
 pub mod check;

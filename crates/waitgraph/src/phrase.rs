@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::analysis::Analysis;
 use crate::awaited::{Assumption, Awaited, Runtime, What};
-use crate::channel::Channel;
+use crate::channel::{Channel, Intent, opposite};
 use crate::report::Actor;
 use crate::snapshot::{Pid, Process, Task};
 use crate::untrusted::Untrusted;
@@ -78,6 +78,8 @@ fn program(process: &Process) -> Untrusted {
         .exe
         .as_ref()
         .and_then(|e| e.as_bytes().rsplit(|b| *b == b'/').next());
+    // The link says so of a program whose file was replaced since.
+    let base = base.map(|b| b.strip_suffix(b" (deleted)").unwrap_or(b));
     match base {
         Some(base) if names_thread || (comm.len() == 15 && base.starts_with(comm)) => base.into(),
         _ => process.comm.clone(),
@@ -128,7 +130,7 @@ pub(crate) fn stream(process: &Process, task: &Task, channel: &Channel) -> Optio
 }
 
 fn holds(d: &crate::descriptor::Descriptor, channel: &Channel) -> bool {
-    crate::channel::opposite(d, true, true).is_some_and(|o| o.channel == *channel)
+    opposite(d, Intent::Any).is_some_and(|o| o.channel == *channel)
 }
 
 /// What `id` waits for, as a fragment after its name. `toward` is the next one in the story, whose part of a set is told.

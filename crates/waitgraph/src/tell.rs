@@ -8,7 +8,7 @@ use crate::channel::Channel;
 use crate::class::Class;
 use crate::classify::Classified;
 use crate::diagnose::{Story, Verdict};
-use crate::evidence;
+use crate::evidence::{self, Shape};
 use crate::fixes::{self, Language};
 use crate::headline;
 use crate::leak::Leak;
@@ -69,6 +69,11 @@ pub(crate) fn report(
         Verdict::Deadlocked { proof, .. } => Some(proof.certificate().clone()),
         _ => None,
     };
+    let shape = if certificate.is_some() {
+        Shape::Loop
+    } else {
+        Shape::Chain
+    };
     let world = &analysis.world;
     let assumptions = certificate.iter().flat_map(|c| &c.assumptions);
     let fix = part.class.and_then(|class| {
@@ -89,7 +94,7 @@ pub(crate) fn report(
         headline: part.headline,
         target: phrase::actor(world, first_task(analysis, target))
             .unwrap_or_else(|| unseen(target)),
-        members: evidence::members(analysis, &part.told, &part.rest),
+        members: evidence::members(analysis, &part.told, shape, &part.rest),
         culprit: part.culprit,
         fix,
         assumptions: assumptions

@@ -1,6 +1,7 @@
 //! What could not be read only ever weakens a verdict, and is always said.
 
 use pipeclog_waitgraph::awaited::Assumption;
+use pipeclog_waitgraph::bundle::{self, BundleError};
 use pipeclog_waitgraph::descriptor::{Access, Table};
 use pipeclog_waitgraph::diagnose::diagnose;
 use pipeclog_waitgraph::redact::redact;
@@ -170,4 +171,30 @@ fn redaction_leaves_no_argument_and_no_path() {
         "{text}"
     );
     assert!(text.contains("python3"));
+}
+
+#[test]
+fn saved_looks_of_another_version_are_refused_by_name() {
+    let text = bundle::save(&wait_then_read().looks(2)).unwrap();
+    let newer = text.replacen("\"schema_version\":1", "\"schema_version\":9,\"more\":1", 1);
+    assert!(matches!(
+        bundle::load(&newer),
+        Err(BundleError::Version { found: 9 })
+    ));
+    assert!(matches!(bundle::load("{"), Err(BundleError::Malformed(_))));
+    assert!(matches!(
+        bundle::load("{\"schema_version\":1}"),
+        Err(BundleError::Malformed(_))
+    ));
+}
+
+#[test]
+fn saved_looks_out_of_order_are_put_in_order() {
+    let mut looks = wait_then_read().looks(2);
+    looks.iter_mut().for_each(|l| l.processes.reverse());
+    let loaded = bundle::load(&bundle::save(&looks).unwrap()).unwrap();
+    assert_eq!(
+        diagnose(&loaded, Pid(812)).report().verdict,
+        VerdictName::Deadlocked
+    );
 }

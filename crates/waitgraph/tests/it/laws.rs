@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use pipeclog_waitgraph::awaited::Assumption;
+use pipeclog_waitgraph::bundle;
 use pipeclog_waitgraph::certificate::Certificate;
 use pipeclog_waitgraph::check::check;
 use pipeclog_waitgraph::descriptor::Table;
@@ -344,8 +345,9 @@ proptest! {
     #[test]
     fn the_same_looks_give_the_same_bytes_after_a_round_trip(plan in plans()) {
         let looks = plan.scene().looks(3);
-        let saved = serde_json::to_string(&looks).unwrap();
-        let loaded: Vec<Snapshot> = serde_json::from_str(&saved).unwrap();
+        let saved = bundle::save(&looks).unwrap();
+        let loaded = bundle::load(&saved).unwrap();
+        prop_assert_eq!(bundle::save(&loaded).unwrap(), saved);
         prop_assert_eq!(&loaded, &looks);
         for pid in plan.pids() {
             let (here, there) = (diagnose(&looks, Pid(pid)), diagnose(&loaded, Pid(pid)));

@@ -1,7 +1,7 @@
 //! Ends of file that never come, and readers that live and do not read.
 
 use pipeclog_waitgraph::class::Class;
-use pipeclog_waitgraph::diagnose::diagnose;
+use pipeclog_waitgraph::diagnose::{diagnose, diagnose_all};
 use pipeclog_waitgraph::report::{Report, VerdictName};
 use pipeclog_waitgraph::snapshot::Pid;
 
@@ -120,4 +120,38 @@ fn a_sink_that_does_not_read() {
         (report.verdict, report.class),
         (VerdictName::Stalled, Some(Class::SinkStalled))
     );
+}
+
+#[test]
+fn unasked_only_leaks_of_orphans_are_told() {
+    let mut orphan = Scene::new();
+    orphan.process(2, 1, "bash", wait_any());
+    orphan.process(10, 2, "python3", read(3)).fd(3, reads(20));
+    orphan
+        .process(12, 1, "sleep", sleep_ms(600_000))
+        .fd(1, writes(20));
+    let told = diagnose_all(&orphan.looks(2));
+    assert_eq!(
+        told.iter().map(|d| d.report().verdict).collect::<Vec<_>>(),
+        [VerdictName::Leaked]
+    );
+    // A child with a status pipe at a number of its own looks like an inherited end.
+    let mut on_purpose = Scene::new();
+    on_purpose.process(10, 1, "gpgme", read(5)).fd(5, reads(20));
+    on_purpose
+        .process(11, 10, "gpg", sleep_ms(600_000))
+        .fd(6, writes(20));
+    assert_eq!(diagnose_all(&on_purpose.looks(2)), []);
+}
+
+#[test]
+fn a_chain_ends_with_what_keeps_it_from_being_a_deadlock() {
+    let mut s = Scene::new();
+    s.process(10, 1, "sh", wait4(11)).fd(3, reads(20));
+    s.process(11, 10, "tool", write(1)).fd(1, writes(20));
+    s.edit(11).catches(&[14]);
+    s.scan.real_timers = None;
+    let report = s.diagnose(10).report().clone();
+    let last = report.members.last().unwrap();
+    assert_eq!(last.waits, "handles SIGALRM, and an alarm may be set");
 }
