@@ -161,6 +161,13 @@ pub(crate) fn closed_world(analysis: &Analysis<'_>, target: Pid, verdict: &Verdi
     if scan.real_timers != Some(0) {
         sentences.push("no alarm(2) or ITIMER_REAL is about to end one of them (/proc does not show whose they are)".to_owned());
     }
+    let awaited = proof.certificate().members.iter().flat_map(|m| &m.awaited);
+    if awaited
+        .into_iter()
+        .any(|a| matches!(a.what.channel(), Some(Channel::Pty { .. })))
+    {
+        sentences.push("no byte is under way inside a terminal (the kernel's worker that moves them, flush_to_ldisc, is no task)".to_owned());
+    }
     let members: BTreeSet<Pid> = proof
         .certificate()
         .members

@@ -28,6 +28,7 @@ pub mod snapshot;
 mod stall;
 mod tasks;
 mod tell;
+mod terminal;
 pub mod untrusted;
 pub mod wait;
 mod waiting;

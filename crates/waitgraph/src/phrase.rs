@@ -301,6 +301,9 @@ pub(crate) fn assumption(world: &World<'_>, assumption: &Assumption) -> String {
         Assumption::HangUpToldBefore { inode } => {
             format!("channel {inode}, which nobody in sight holds the other end of, told of its hang-up before")
         }
+        Assumption::TerminalSettled { index } => {
+            format!("no byte is under way inside the terminal /dev/pts/{index}, whose kernel worker no look shows (the looks are less than 100 ms apart)")
+        }
         Assumption::NobodyMissed => {
             "no process that was started during the look, or left out of it, holds an end of these channels".to_owned()
         }
