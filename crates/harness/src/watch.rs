@@ -64,11 +64,12 @@ pub(crate) fn until_end_or_hang(
         observer,
         parent: Pid(tree.leader().as_raw().cast_unsigned()),
     };
+    let selection = Selection::Tree(vec![observer]);
     let mut scanner = Scanner::new("/proc")?;
     let mut quiet: Option<Quiet> = None;
     loop {
-        let look = scanner.scan(&Selection::Tree(vec![observer]))?;
-        let confirmed = scanner.confirm(&look)?;
+        let look = scanner.scan(&selection)?;
+        let confirmed = scanner.confirm(&selection, &look)?;
         let diagnosis = diagnose(&[look, confirmed.clone()], cast.parent);
         quiet = Quiet::after(quiet, confirmed, cast, deadline);
         let hung = match (diagnosis.verdict(), &quiet) {

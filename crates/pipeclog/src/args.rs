@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::command::capture::CaptureArgs;
+use crate::command::diagnose::DiagnoseArgs;
 use crate::command::report::ReportArgs;
 
 /// Finds out why a program hangs on a pipe, proves it, and helps to get out of it.
@@ -41,6 +42,14 @@ pub(crate) enum Command {
     Prove(Prove),
     /// Run the scenarios, the search for the boundary and the measurements, and write a report of them
     Report(ReportArgs),
+    /// Say what processes wait for, and prove it where they wait for ever
+    Diagnose(DiagnoseArgs),
+    /// Tell one class of hang in half a page; without a name, list them
+    Explain {
+        /// The slug of a class, as the tables and diagnoses show it.
+        #[arg(value_name = "CLASS")]
+        class: Option<String>,
+    },
     /// Run a command under a capture strategy, and hand on what it wrote
     Capture(CaptureArgs),
     /// Be the chatty child: write what the flags or a script say (see `pipeclog chatty --help`)

@@ -1,11 +1,5 @@
 //! The command line: arguments, progress, colour, exit codes.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "the command line is what prints"
-)]
-
 mod args;
 mod command;
 mod run;
@@ -44,6 +38,8 @@ fn main() -> ExitCode {
         Command::Prove(args) => command::prove::run(&args),
         Command::Report(args) => command::report::run(&args),
         Command::Capture(args) => command::capture::run(args),
+        Command::Diagnose(args) => command::diagnose::run(&args),
+        Command::Explain { class } => command::explain::run(class.as_deref()),
         Command::Drain => command::capture::drain(),
         Command::Worker => command::worker::run(),
         // Handled above.

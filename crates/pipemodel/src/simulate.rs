@@ -180,6 +180,20 @@ pub enum SimulateError {
         /// The end.
         end: End,
     },
+    /// A program resizes a channel, or switches its mode, of which that was not said.
+    UndeclaredChange {
+        /// The task.
+        task: TaskId,
+        /// The channel.
+        channel: ChannelId,
+    },
+    /// A task breaks its promise to drain a channel to the end of file.
+    NotDrained {
+        /// The task.
+        task: TaskId,
+        /// The channel.
+        channel: ChannelId,
+    },
     /// A process ended before its main task had joined the others.
     TasksLeft {
         /// The process.
@@ -208,6 +222,16 @@ impl fmt::Display for SimulateError {
             Self::NotHeld { task, channel, end } => write!(
                 f,
                 "failed to simulate task {}: its program uses the {end:?} end of channel {}, which its process does not hold",
+                task.0, channel.0
+            ),
+            Self::UndeclaredChange { task, channel } => write!(
+                f,
+                "failed to simulate task {}: it alters channel {}, which is not declared",
+                task.0, channel.0
+            ),
+            Self::NotDrained { task, channel } => write!(
+                f,
+                "failed to simulate task {}: it does not drain channel {} to its end of file, as it promised",
                 task.0, channel.0
             ),
             Self::TasksLeft { process, task } => write!(

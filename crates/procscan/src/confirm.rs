@@ -1,23 +1,23 @@
 //! The second look.
 
-use pipeclog_waitgraph::snapshot::{Listing, Process, Snapshot, State, Syscall, Table, Task};
+use pipeclog_waitgraph::snapshot::{Process, Snapshot, State, Syscall, Table, Task};
 
 use crate::gaps::{Gaps, Owner};
+use crate::memo::Memo;
+use crate::needs::Kinship;
 use crate::parse::{Stat, boot_ms, forks};
 use crate::pass::machine_file;
-use crate::process::{Identities, ProcessReader};
+use crate::process::ProcessReader;
 use crate::sockets::Sockets;
-use crate::source::{ReadError, Source};
+use crate::source::Source;
 use crate::task::{self, TaskText};
 
-/// See [`crate::Scanner::confirm`].
-pub(crate) fn run(
-    source: &dyn Source,
-    first: &Snapshot,
-    identities: &mut Identities,
-) -> Result<Snapshot, ReadError> {
+/// See [`crate::Scanner::confirm`]. `None` if somebody was born in the meantime: then only a whole pass will do, since
+/// the newborn may have inherited an end from a holder that has exited.
+pub(crate) fn run(source: &dyn Source, first: &Snapshot, memo: &mut Memo) -> Option<Snapshot> {
     let facts = source.facts();
     let mut gaps = Gaps::new(source, facts);
+    memo.freezers.clear();
     let mut second = first.clone();
     second.scan.at_ms = machine_file(source, "uptime", boot_ms).unwrap_or(0);
     second.scan.forks_before = machine_file(source, "stat", forks);
@@ -32,7 +32,7 @@ pub(crate) fn run(
         }
         if has_moved(source, process, &mut gaps) {
             let reader = ProcessReader { source, facts };
-            match reader.read(&stat, identities, &mut gaps) {
+            match reader.read(&stat, Kinship::Family, memo, &mut gaps) {
                 Some(fresh) => *process = fresh,
                 None => return false,
             }
@@ -41,16 +41,13 @@ pub(crate) fn run(
         true
     });
     second.scan.forks_after = machine_file(source, "stat", forks);
-    let unchanged =
-        first.scan.forks_after.is_some() && first.scan.forks_after == second.scan.forks_after;
-    if !unchanged && second.scan.listing == Listing::Closed {
-        // Somebody was born that this pass has not looked at.
-        second.scan.listing = Listing::Open;
+    if first.scan.forks_after.is_none() || first.scan.forks_after != second.scan.forks_after {
+        return None;
     }
     second.gaps.extend(gaps.into_list());
     second.gaps.sort();
     second.gaps.dedup();
-    Ok(second)
+    Some(second)
 }
 
 /// The process's stat, if the number is still that process.

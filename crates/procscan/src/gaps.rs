@@ -109,11 +109,16 @@ impl Gaps {
 
     /// Notes a read of a machine's file that failed.
     pub(crate) fn machine_read(&mut self, facet: Facet, error: &ReadError) {
-        let remedy = match error.gap_kind() {
+        let kind = match error.gap_kind() {
+            // A machine does not vanish: what is not there is not offered.
+            GapKind::Vanished => GapKind::Unsupported,
+            kind => kind,
+        };
+        let remedy = match kind {
             GapKind::Denied => Some("sudo pipeclog diagnose".to_owned()),
             _ => None,
         };
-        self.machine(error.gap_kind(), facet, error.to_string(), remedy);
+        self.machine(kind, facet, error.to_string(), remedy);
     }
 
     /// Notes what is missing of a process or of a task.

@@ -1,4 +1,4 @@
-//! The only reader of /proc: pure parsers, a scan of a root path, a stable double scan.
+#![doc = include_str!("../README.md")]
 
 mod calls;
 pub mod children;
@@ -10,6 +10,7 @@ mod holders;
 mod index;
 mod lane;
 mod locks;
+mod memo;
 mod memory;
 mod needs;
 pub mod parse;

@@ -5,8 +5,8 @@
 //! part of a proof, whoever else might end it.
 
 use pipeclog_waitgraph::snapshot::{
-    ChildSet, Descriptor, EpollTarget, FileId, Object, Peer, Pid, PollEntry, Process, SignalSet,
-    Signals, State, Table, Timeout, Wait,
+    ChildSet, Descriptor, EpollTarget, FileId, Freezer, Object, Peer, Pid, PollEntry, Process,
+    SignalSet, Signals, State, Table, Timeout, Wait,
 };
 
 /// Something whose holders must be known.
@@ -64,6 +64,21 @@ pub(crate) fn of(process: &Process, kinship: Kinship) -> Vec<Need> {
         }
     }
     needs
+}
+
+/// Whether a process goes on by itself, as surely as one can see: its one task runs, or sleeps for a time.
+pub(crate) fn is_live(process: &Process) -> bool {
+    let [task] = process.tasks.as_slice() else {
+        return false;
+    };
+    let is_free = process.freezer != Freezer::Frozen;
+    match (task.state, &task.wait) {
+        (State::Running, _) => is_free,
+        (State::Sleeping, Wait::Sleep { timeout }) => {
+            is_free && Outlook::of(*timeout) == Outlook::Ends
+        }
+        _ => false,
+    }
 }
 
 /// Whether a wait can end without any task of this machine.
@@ -170,11 +185,14 @@ impl Collector<'_> {
         match &descriptor.object {
             Object::Pipe { inode } => self.needs.push(Need::Pipe(*inode)),
             Object::Fifo { file, .. } => self.needs.push(Need::Fifo(*file)),
+            // Whoever has the same end may shut it down.
             Object::UnixSocket {
+                inode,
                 peer: Peer::Inode(peer),
                 ..
             } => {
-                self.needs.push(Need::Socket(*peer));
+                self.needs
+                    .extend([Need::Socket(*peer), Need::Socket(*inode)]);
             }
             Object::UnixSocket {
                 peer: Peer::Listening,
@@ -182,8 +200,11 @@ impl Collector<'_> {
             }
             | Object::FileEvents
             | Object::OtherSocket { .. } => return Outlook::Ends,
-            Object::PtyMaster { index, .. } => self.needs.push(Need::PtySlave(*index)),
-            Object::PtySlave { index, .. } => self.needs.push(Need::PtyMaster(*index)),
+            // What is written to the master may be echoed back to it.
+            Object::PtyMaster { index, .. } | Object::PtySlave { index, .. } => {
+                self.needs
+                    .extend([Need::PtyMaster(*index), Need::PtySlave(*index)]);
+            }
             Object::Eventfd { id } => self.needs.push(Need::Eventfd(*id)),
             Object::Pidfd { target } => self.needs.extend(target.map(Need::Process)),
             Object::Signalfd { mask } if mask.has(SignalSet::CHLD) => self.children(),
@@ -213,6 +234,11 @@ impl Collector<'_> {
             let mut each = Vec::new();
             for descriptor in matching {
                 each.push(self.object(descriptor, depth + 1));
+            }
+            // Closed here and open elsewhere, so still watched; its kind is not known.
+            if each.is_empty() {
+                let inode = target.file.ino;
+                self.needs.extend([Need::Pipe(inode), Need::Socket(inode)]);
             }
             if !each.is_empty() && each.iter().all(|&one| one == Outlook::Ends) {
                 outlook = Outlook::Ends;

@@ -10,9 +10,10 @@ use crate::gaps::{Gaps, Owner};
 use crate::holders::Holders;
 use crate::index::Index;
 use crate::locks;
+use crate::memo::Memo;
 use crate::needs::{self, Kinship, Need};
 use crate::parse::{Lock, Stat, Status, TimerCounts, boot_ms, forks, timer_counts};
-use crate::process::{self, Identities, ProcessReader};
+use crate::process::{self, ProcessReader};
 use crate::scanner::Selection;
 use crate::sockets::Sockets;
 use crate::source::{Cause, Facts, ReadError, Source};
@@ -24,6 +25,7 @@ const MOST_LISTINGS: u32 = 4;
 pub(crate) struct Pass<'a> {
     source: &'a dyn Source,
     facts: Facts,
+    memo: &'a mut Memo,
     gaps: Gaps,
     stats: BTreeMap<u32, Stat>,
     index: Index,
@@ -40,16 +42,17 @@ pub(crate) struct Pass<'a> {
 pub(crate) fn run(
     source: &dyn Source,
     selection: &Selection,
-    identities: &mut Identities,
+    memo: &mut Memo,
 ) -> Result<Snapshot, ReadError> {
-    let mut pass = Pass::new(source, Gaps::new(source, source.facts()));
+    let mut pass = Pass::new(source, memo, Gaps::new(source, source.facts()));
+    pass.memo.freezers.clear();
     let at_ms = machine_file(source, "uptime", boot_ms).unwrap_or(0);
     let forks_before = machine_file(source, "stat", forks);
     pass.read_locks();
     pass.list()?;
     pass.choose(selection);
-    pass.read_family(identities);
-    let listing = pass.follow(identities)?;
+    pass.read_family();
+    let listing = pass.follow()?;
     pass.add_unread();
     let timers = pass.timer_counts();
     let forks_after = machine_file(source, "stat", forks);
@@ -96,18 +99,20 @@ pub(crate) fn machine_file<T>(
 pub(crate) fn family(
     source: &dyn Source,
     selection: &Selection,
+    memo: &mut Memo,
 ) -> Result<BTreeSet<u32>, ReadError> {
-    let mut pass = Pass::new(source, Gaps::unread(source.facts()));
+    let mut pass = Pass::new(source, memo, Gaps::unread(source.facts()));
     pass.list()?;
     pass.choose(selection);
     Ok(pass.family)
 }
 
 impl<'a> Pass<'a> {
-    fn new(source: &'a dyn Source, gaps: Gaps) -> Self {
+    fn new(source: &'a dyn Source, memo: &'a mut Memo, gaps: Gaps) -> Self {
         Self {
             source,
             facts: source.facts(),
+            memo,
             gaps,
             stats: BTreeMap::new(),
             index: Index::default(),
@@ -131,6 +136,7 @@ impl<'a> Pass<'a> {
             let path = format!("{pid}/stat");
             let error = match self.source.read(&path, &mut text) {
                 Ok(()) => match Stat::parse(&text) {
+                    Ok(stat) if stat.is_reaped() => continue,
                     Ok(stat) => {
                         if !stat.is_kernel_worker() {
                             new.push(pid);
@@ -206,38 +212,40 @@ impl<'a> Pass<'a> {
         }
     }
 
-    fn read_family(&mut self, identities: &mut Identities) {
+    fn read_family(&mut self) {
         for pid in self.family.clone() {
-            self.include(pid, identities);
+            self.include(pid);
         }
     }
 
     /// Reads a process, and notes what its blocked tasks need.
-    fn include(&mut self, pid: u32, identities: &mut Identities) {
+    fn include(&mut self, pid: u32) {
         let Some(stat) = self.stats.get(&pid).filter(|stat| !stat.is_kernel_worker()) else {
             return;
+        };
+        let kinship = match self.family.contains(&pid) {
+            true => Kinship::Family,
+            false => Kinship::Stranger,
         };
         let reader = ProcessReader {
             source: self.source,
             facts: self.facts,
         };
-        let Some(mut process) = reader.read(stat, identities, &mut self.gaps) else {
+        let read = reader.read(stat, kinship, self.memo, &mut self.gaps);
+        let Some(mut process) = read else {
             return;
         };
         self.sockets.fill(self.source, &mut process, &mut self.gaps);
-        let kinship = match self.family.contains(&pid) {
-            true => Kinship::Family,
-            false => Kinship::Stranger,
-        };
         self.needs.extend(needs::of(&process, kinship));
         self.processes.insert(pid, process);
     }
 
     /// Looks at every process of the machine for what is needed, until nobody new is needed and nobody new has come.
-    fn follow(&mut self, identities: &mut Identities) -> Result<Listing, ReadError> {
+    fn follow(&mut self) -> Result<Listing, ReadError> {
         for _ in 0..MOST_LISTINGS {
+            self.tracers = None;
             self.index_all();
-            self.close(identities);
+            self.close();
             if self.list()?.is_empty() {
                 return Ok(Listing::Closed);
             }
@@ -259,7 +267,7 @@ impl<'a> Pass<'a> {
         }
     }
 
-    fn close(&mut self, identities: &mut Identities) {
+    fn close(&mut self) {
         let mut done: BTreeSet<Need> = BTreeSet::new();
         loop {
             let open: VecDeque<Need> = self.needs.difference(&done).copied().collect();
@@ -270,7 +278,12 @@ impl<'a> Pass<'a> {
                 done.insert(need);
                 for pid in self.holders(need) {
                     if !self.processes.contains_key(&pid) {
-                        self.include(pid, identities);
+                        self.include(pid);
+                    }
+                    // One child that goes on by itself settles a wait for children; its siblings change nothing.
+                    let is_child = matches!(need, Need::Children(_));
+                    if is_child && self.processes.get(&pid).is_some_and(needs::is_live) {
+                        break;
                     }
                 }
             }

@@ -1,17 +1,17 @@
 //! One process, whole: who it is, its tasks, its descriptors.
 
-use std::collections::BTreeMap;
-
 use pipeclog_waitgraph::snapshot::{
     Abi, Facet, Freezer, GoProgram, Namespaces, Pid, PosixTimers, Process, Syscall, Table, Task,
     Tid, Timeout, Untrusted, Wait,
 };
 
 use crate::gaps::{Gaps, Owner};
+use crate::memo::Memo;
 use crate::memory::Memory;
+use crate::needs::Kinship;
 use crate::parse::{
-    Backing, Protection, Sharing, Stat, Status, WordSize, cgroups, is_frozen, timer_signals,
-    word_size,
+    Backing, CgroupPath, Protection, Sharing, Stat, Status, WordSize, cgroups, is_frozen,
+    timer_signals, word_size,
 };
 use crate::source::{Cause, Facts, ReadError, Source};
 use crate::table::{Links, TableReader};
@@ -21,10 +21,6 @@ use crate::task::{self, TaskText};
 const GO_MARK: &[u8] = b"\xff Go buildinf:";
 /// How much of a data segment Go itself searches for the mark.
 const GO_SEARCH: u64 = 64 << 10;
-
-/// Command lines that were read before. A command line is asked of the target's memory, which costs more than all
-/// else about a process, and an exec moves it to another address.
-pub(crate) type Identities = BTreeMap<(u32, u64, u64), Vec<Untrusted>>;
 
 /// Reads processes for one pass.
 pub(crate) struct ProcessReader<'a> {
@@ -37,7 +33,8 @@ impl ProcessReader<'_> {
     pub(crate) fn read(
         &self,
         stat: &Stat,
-        identities: &mut Identities,
+        kinship: Kinship,
+        memo: &mut Memo,
         gaps: &mut Gaps,
     ) -> Option<Process> {
         let pid = stat.pid;
@@ -48,7 +45,10 @@ impl ProcessReader<'_> {
         };
         let status = self.status(owner, gaps)?;
         owner.uid = status.as_ref().map(|status| status.uids[0]);
-        let texts = self.tasks(owner, gaps);
+        let texts = self.tasks(owner, gaps)?;
+        if texts.is_empty() {
+            return Some(unseen(stat, owner.uid));
+        }
         // A leader that has exited has no files and no memory of its own; a living thread speaks for it.
         let alive = |text: &&TaskText| !matches!(text.stat.state, b'Z' | b'X');
         let speaker = texts.iter().find(alive).map_or(pid, |text| text.tid);
@@ -70,7 +70,7 @@ impl ProcessReader<'_> {
         for text in texts {
             tasks.push(self.task(text, &tables, &memory, (&table, &links), gaps));
         }
-        let cmdline = self.cmdline(owner, stat, identities, gaps);
+        let cmdline = self.cmdline(owner, stat, memo, gaps);
         Some(Process {
             pid: Pid(pid),
             start_ticks: stat.start_ticks,
@@ -95,9 +95,9 @@ impl ProcessReader<'_> {
             memory: None,
             abi,
             go_program: self.go_program(&tasks, &memory),
-            namespaces: self.namespaces(&base),
+            namespaces: self.namespaces(&base, kinship),
             timers: self.timers(owner, &base, gaps),
-            freezer: self.freezer(&base),
+            freezer: self.freezer(&base, memo),
             table,
             tasks,
         })
@@ -125,16 +125,24 @@ impl ProcessReader<'_> {
         }
     }
 
-    fn tasks(&self, owner: Owner, gaps: &mut Gaps) -> Vec<TaskText> {
-        match self.source.numbers(&format!("{}/task", owner.pid)) {
-            Ok(tids) => tids
-                .into_iter()
-                .filter_map(|tid| task::read(self.source, owner, tid, gaps))
-                .collect(),
-            Err(error) => {
-                gaps.of(owner, Facet::Process, &error);
-                Vec::new()
+    /// `None` if the process is gone, no tasks if they are not shown.
+    fn tasks(&self, owner: Owner, gaps: &mut Gaps) -> Option<Vec<TaskText>> {
+        let path = format!("{}/task", owner.pid);
+        let error = match self.source.numbers(&path) {
+            Ok(tids) => {
+                let read = |tid| task::read(self.source, owner, tid, gaps);
+                let texts: Vec<_> = tids.into_iter().filter_map(read).collect();
+                if !texts.is_empty() {
+                    return Some(texts);
+                }
+                ReadError::new("read the tasks of", &path, Cause::Gone)
             }
+            Err(error) => error,
+        };
+        gaps.of(owner, Facet::Process, &error);
+        match error.cause {
+            Cause::Gone => None,
+            _ => Some(Vec::new()),
         }
     }
 
@@ -181,11 +189,11 @@ impl ProcessReader<'_> {
         &self,
         owner: Owner,
         stat: &Stat,
-        identities: &mut Identities,
+        memo: &mut Memo,
         gaps: &mut Gaps,
     ) -> Vec<Untrusted> {
         let key = (stat.pid, stat.start_ticks, stat.arguments.start);
-        if let Some(known) = identities.get(&key) {
+        if let Some(known) = memo.cmdlines.get(&key) {
             return known.clone();
         }
         // Since 4.17 the kernel takes no argument from a page of a file (CVE-2018-1120), so that a hung file system
@@ -197,7 +205,7 @@ impl ProcessReader<'_> {
                 let words: Vec<_> = text.split(|&byte| byte == 0).map(Untrusted::new).collect();
                 // Without permission the place is 0, and does not tell one exec from the next.
                 if !stat.arguments.is_empty() {
-                    identities.insert(key, words.clone());
+                    memo.cmdlines.insert(key, words.clone());
                 }
                 words
             }
@@ -243,20 +251,22 @@ impl ProcessReader<'_> {
         }
     }
 
-    fn namespaces(&self, base: &str) -> Namespaces {
+    /// Of those whom nobody asked for, only the network's, in which sockets are looked up.
+    fn namespaces(&self, base: &str, kinship: Kinship) -> Namespaces {
         let number = |name| {
             let link = self.source.link(&format!("{base}/ns/{name}")).ok()?;
-            let digits = link
-                .split(|&byte| byte == b'[')
-                .nth(1)?
-                .strip_suffix(b"]")?;
-            crate::parse::count(digits)
+            let digits = link.split(|&byte| byte == b'[').nth(1)?;
+            crate::parse::count(digits.strip_suffix(b"]")?)
+        };
+        let family = |name| match kinship {
+            Kinship::Family => number(name),
+            Kinship::Stranger => None,
         };
         Namespaces {
-            pid: number("pid"),
+            pid: family("pid"),
             net: number("net"),
-            mnt: number("mnt"),
-            user: number("user"),
+            mnt: family("mnt"),
+            user: family("user"),
         }
     }
 
@@ -272,7 +282,7 @@ impl ProcessReader<'_> {
         }
     }
 
-    fn freezer(&self, base: &str) -> Freezer {
+    fn freezer(&self, base: &str, memo: &mut Memo) -> Freezer {
         let mut text = Vec::new();
         if self
             .source
@@ -283,16 +293,27 @@ impl ProcessReader<'_> {
         }
         let mut freezer = Freezer::Unknown;
         for group in cgroups(&text) {
-            let Ok(file) = self.source.freezer(group.hierarchy, group.path) else {
-                continue;
-            };
-            match is_frozen(group.hierarchy, &file) {
-                Some(true) => return Freezer::Frozen,
-                Some(false) => freezer = Freezer::Thawed,
+            let key = (group.hierarchy, group.path.to_vec());
+            let says = memo.freezers.entry(key);
+            match *says.or_insert_with(|| self.group_freezer(group)) {
+                Some(Freezer::Frozen) => return Freezer::Frozen,
+                Some(other) => freezer = other,
                 None => {}
             }
         }
         freezer
+    }
+
+    fn group_freezer(&self, group: CgroupPath<'_>) -> Option<Freezer> {
+        match self.source.freezer(group.hierarchy, group.path) {
+            Ok(file) => match is_frozen(group.hierarchy, &file)? {
+                true => Some(Freezer::Frozen),
+                false => Some(Freezer::Thawed),
+            },
+            // The root group alone has no such file, and cannot be frozen.
+            Err(error) if error.cause == Cause::Gone && group.path == b"/" => Some(Freezer::Thawed),
+            Err(_) => None,
+        }
     }
 }
 

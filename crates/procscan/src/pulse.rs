@@ -1,8 +1,12 @@
 //! The cheapest look at a family: is anybody running, and has anybody run since the last look?
 
+use std::collections::BTreeSet;
+
 use pipeclog_waitgraph::snapshot::{Pid, State, Syscall, Tid};
 
 use crate::gaps::{Gaps, Owner};
+use crate::memo::{Family, Memo};
+use crate::parse::forks;
 use crate::pass;
 use crate::scanner::Selection;
 use crate::source::{ReadError, Source};
@@ -44,11 +48,15 @@ impl Pulse {
 }
 
 /// Takes the pulse of processes. Those that have ended are left out.
-pub(crate) fn take(source: &dyn Source, selection: &Selection) -> Result<Pulse, ReadError> {
+pub(crate) fn take(
+    source: &dyn Source,
+    selection: &Selection,
+    memo: &mut Memo,
+) -> Result<Pulse, ReadError> {
     // What cannot be read shows as such in the pulse itself.
     let mut gaps = Gaps::unread(source.facts());
     let mut tasks = Vec::new();
-    for pid in pass::family(source, selection)? {
+    for pid in family(source, selection, memo)? {
         let owner = Owner {
             pid,
             tid: None,
@@ -72,4 +80,27 @@ pub(crate) fn take(source: &dyn Source, selection: &Selection) -> Result<Pulse, 
         }
     }
     Ok(Pulse { tasks })
+}
+
+/// The family. While nobody at all is born on the machine, it is the one of the last time, and listing the machine is
+/// saved.
+fn family(
+    source: &dyn Source,
+    selection: &Selection,
+    memo: &mut Memo,
+) -> Result<BTreeSet<u32>, ReadError> {
+    let born = pass::machine_file(source, "stat", forks);
+    if let (Some(known), Some(born)) = (&memo.family, born)
+        && known.forks == born
+        && known.selection == *selection
+    {
+        return Ok(known.pids.clone());
+    }
+    let pids = pass::family(source, selection, memo)?;
+    memo.family = born.map(|forks| Family {
+        selection: selection.clone(),
+        forks,
+        pids: pids.clone(),
+    });
+    Ok(pids)
 }

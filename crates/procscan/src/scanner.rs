@@ -6,8 +6,8 @@ use std::time::Duration;
 use pipeclog_waitgraph::snapshot::{Pid, Snapshot};
 
 use crate::confirm;
+use crate::memo::Memo;
 use crate::pass;
-use crate::process::Identities;
 use crate::pulse::{self, Pulse};
 use crate::source::{Live, ReadError, Recorded, Recorder, Source};
 
@@ -32,7 +32,7 @@ pub enum Selection {
 pub struct Scanner {
     root: PathBuf,
     source: Box<dyn Source>,
-    identities: Identities,
+    memo: Memo,
 }
 
 /// A scan that could not be made at all. All that is missing of one that could be made is a gap in it.
@@ -78,7 +78,7 @@ impl Scanner {
         Self {
             root: root.to_owned(),
             source,
-            identities: Identities::new(),
+            memo: Memo::default(),
         }
     }
 
@@ -89,23 +89,28 @@ impl Scanner {
     /// When the root cannot be listed.
     pub fn scan(&mut self, selection: &Selection) -> Result<Snapshot, ScanError> {
         let source = self.source.as_ref();
-        let snapshot = pass::run(source, selection, &mut self.identities);
+        let snapshot = pass::run(source, selection, &mut self.memo);
         let settled = snapshot.and_then(|snapshot| source.settle().map(|()| snapshot));
         settled.map_err(|cause| failed(&self.root, cause))
     }
 
-    /// Looks a second time at the tasks of a snapshot, and only at them: whoever has the same state, the same call
-    /// and the same switch counts has not run in between, so its descriptors and its wait are still those of the
-    /// first look. Processes with a task that has moved are read anew.
+    /// Looks a second time, at the tasks of the first look alone if that will do: whoever has the same state, the same
+    /// call and the same switch counts has not run in between, so its descriptors and its wait are still those of the
+    /// first look. Processes with a task that has moved are read anew; and if anybody at all was born in between, this
+    /// is a whole new pass.
     ///
     /// # Errors
     ///
     /// When the root cannot be listed.
-    pub fn confirm(&mut self, first: &Snapshot) -> Result<Snapshot, ScanError> {
-        let source = self.source.as_ref();
-        let snapshot = confirm::run(source, first, &mut self.identities);
-        let settled = snapshot.and_then(|snapshot| source.settle().map(|()| snapshot));
-        settled.map_err(|cause| failed(&self.root, cause))
+    pub fn confirm(
+        &mut self,
+        selection: &Selection,
+        first: &Snapshot,
+    ) -> Result<Snapshot, ScanError> {
+        match confirm::run(self.source.as_ref(), first, &mut self.memo) {
+            Some(second) => Ok(second),
+            None => self.scan(selection),
+        }
     }
 
     /// Takes the pulse of a selection: a fraction of a scan's cost, for whoever looks again and again.
@@ -114,7 +119,8 @@ impl Scanner {
     ///
     /// When the root cannot be listed.
     pub fn pulse(&mut self, selection: &Selection) -> Result<Pulse, ScanError> {
-        pulse::take(self.source.as_ref(), selection).map_err(|cause| failed(&self.root, cause))
+        pulse::take(self.source.as_ref(), selection, &mut self.memo)
+            .map_err(|cause| failed(&self.root, cause))
     }
 
     /// A scan and its confirmation.
@@ -124,7 +130,7 @@ impl Scanner {
     /// When the root cannot be listed.
     pub fn scan_twice(&mut self, selection: &Selection) -> Result<[Snapshot; 2], ScanError> {
         let first = self.scan(selection)?;
-        let second = self.confirm(&first)?;
+        let second = self.confirm(selection, &first)?;
         Ok([first, second])
     }
 }

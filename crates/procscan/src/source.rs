@@ -192,7 +192,7 @@ pub(crate) struct ReadError {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Cause {
     /// ENOENT, ESRCH: normal for what ends while it is looked at; also a file that this kernel does not have.
-    #[error("it is gone")]
+    #[error("it is not there")]
     Gone,
     /// EACCES, EPERM.
     #[error("permission denied")]

@@ -53,7 +53,7 @@ pub(crate) fn read(
         }
     };
     let stat = match read_stat(source, &base, &mut text) {
-        Ok(stat) if stat.is_kernel_worker() => return None,
+        Ok(stat) if stat.is_kernel_worker() || stat.is_reaped() => return None,
         Ok(stat) => stat,
         Err(error) => {
             if error.cause != Cause::Gone {

@@ -417,9 +417,11 @@ impl Written {
                         Descriptor::Stdin => return false,
                     };
                     let writing = self.writing.filter(|writing| writing.stream == stream);
-                    writing.is_none_or(|writing| {
-                        !(completed..completed + writing.bytes).contains(&at_byte)
-                    })
+                    match writing {
+                        Some(writing) => !(completed..completed + writing.bytes).contains(&at_byte),
+                        // It waits for room in poll(2).
+                        None => at_byte != completed,
+                    }
                 }
                 _ => false,
             })

@@ -31,6 +31,7 @@ use pipeclog_pipemodel::simulate::{Budget, SimulateError, Simulated, simulate};
 use pipeclog_pipemodel::{Geometry, PageSize};
 use serde::{Deserialize, Serialize};
 
+use build::Promises;
 pub use found::{Blocked, BlockedOn, Ending, Found, LeaderEnding, Leak, NeverReason, Orders, Who};
 
 use crate::plan::AfterExit;
@@ -43,30 +44,47 @@ use crate::strategy::Strategy;
 /// some tens of nanoseconds each, and of the orders that could matter.
 #[must_use]
 pub fn predict(script: &Script, parent: &Parent, facts: PipeFacts) -> Prediction {
-    let family = match build::family(script, parent, facts) {
+    match run(script, parent, facts, Promises::Made) {
+        Ok(prediction) => prediction,
+        Err(SimulateError::NotDrained { .. }) => {
+            run(script, parent, facts, Promises::NotMade).unwrap_or_else(contradiction)
+        }
+        Err(error) => contradiction(error),
+    }
+}
+
+fn run(
+    script: &Script,
+    parent: &Parent,
+    facts: PipeFacts,
+    promises: Promises,
+) -> Result<Prediction, SimulateError> {
+    let family = match build::family(script, parent, facts, promises) {
         Ok(family) => family,
-        Err(reason) => return Prediction::NotModelled { reason },
+        Err(reason) => return Ok(Prediction::NotModelled { reason }),
     };
-    match simulate(&family.world, BUDGET) {
-        Ok(Simulated::Outcomes { outcomes, orders }) => Prediction::Outcomes {
+    Ok(match simulate(&family.world, BUDGET)? {
+        Simulated::Outcomes { outcomes, orders } => Prediction::Outcomes {
             outcomes: outcomes
                 .iter()
                 .map(|outcome| family.translate(outcome))
                 .collect(),
             orders: orders.into(),
         },
-        Ok(Simulated::NotModelled) => Prediction::NotModelled {
+        Simulated::NotModelled => Prediction::NotModelled {
             reason: NotModelled::Room,
         },
-        Err(SimulateError::ResizeRace { .. }) => Prediction::NotModelled {
-            reason: NotModelled::Shrinking,
+    })
+}
+
+fn contradiction(error: SimulateError) -> Prediction {
+    let reason = match error {
+        SimulateError::ResizeRace { .. } => NotModelled::Shrinking,
+        other => NotModelled::Contradiction {
+            what: other.to_string(),
         },
-        Err(error) => Prediction::NotModelled {
-            reason: NotModelled::Contradiction {
-                what: error.to_string(),
-            },
-        },
-    }
+    };
+    Prediction::NotModelled { reason }
 }
 
 /// Half a minute at most, where orders must be tried; what is left then is said to be incomplete.
@@ -171,15 +189,18 @@ impl Prediction {
         }
     }
 
-    /// How it ends, if that is the same in every order: the byte at which it hangs need not be.
+    /// How it ends, if that is the same in every order: the byte at which it hangs need not be, nor, where it completes, the time. Of
+    /// several times it is the shortest.
     #[must_use]
     pub fn ending(&self) -> Option<Ending> {
         let Self::Outcomes { outcomes, orders } = self else {
             return None;
         };
         let (first, rest) = outcomes.split_first()?;
-        (*orders != Orders::Incomplete && rest.iter().all(|other| other.ending == first.ending))
-            .then_some(first.ending)
+        let all = rest
+            .iter()
+            .try_fold(first.ending, |ending, other| ending.or(other.ending))?;
+        (*orders != Orders::Incomplete).then_some(all)
     }
 }
 
@@ -204,6 +225,11 @@ pub enum NotModelled {
         "the script asks of a stream what only a pipe can do, or more than this machine allows"
     )]
     PipeOnly,
+    /// Packet mode is switched on after bytes were written.
+    #[error(
+        "packet mode begins after bytes were written, and what a read cuts off depends on the moment"
+    )]
+    LatePacket,
     /// A pipe is made smaller while its reader drains it.
     #[error("a pipe is made smaller while it is read, which succeeds or not by the moment")]
     Shrinking,

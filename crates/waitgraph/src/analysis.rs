@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::awaited::{Assumption, BreakKind};
 use crate::certificate::{Certificate, Member};
 use crate::descriptor::Table;
-use crate::reduce::deadlocked;
+use crate::graph::Graph;
 use crate::snapshot::{Pid, Process, Snapshot};
 use crate::waiting::{Waiting, note_awaited_signals, resolve};
 use crate::world::{TaskId, World, has_exited};
@@ -60,32 +60,21 @@ impl<'a> Analysis<'a> {
         self.waits.iter().filter(move |w| w.task.pid == pid)
     }
 
-    /// The greatest set of tasks that nobody outside it can wake, at a tier.
-    pub(crate) fn set(&self, tier: Tier) -> BTreeSet<TaskId> {
-        if tier == Tier::Strict && !self.world.second.is_complete() {
-            return BTreeSet::new();
-        }
-        let asleep: Vec<bool> = self.waits.iter().map(|w| sleeps(w, tier)).collect();
-        let wakers: Vec<Vec<usize>> = self
-            .waits
-            .iter()
-            .map(|w| {
-                // A waker without a node is one that nothing is known of: out of range, it counts as outside.
-                let at = |id: TaskId| self.index.get(&id).copied().unwrap_or(usize::MAX);
-                self.wakers(w, tier).into_iter().map(at).collect()
-            })
-            .collect();
-        let inside = deadlocked(&asleep, &wakers);
-        self.waits
-            .iter()
-            .zip(inside)
-            .filter(|(_, inside)| *inside)
-            .map(|(w, _)| w.task)
-            .collect()
+    /// The wait-for graph at a tier, reduced.
+    pub(crate) fn graph(&self, tier: Tier) -> Graph {
+        let nothing_counts = tier == Tier::Strict && !self.world.is_complete();
+        let nodes = self.waits.iter();
+        Graph::new(nodes.map(|w| {
+            (
+                w.task,
+                sleeps(w, tier) && !nothing_counts,
+                self.wakers(w, tier),
+            )
+        }))
     }
 
     /// Who can wake it, at a tier.
-    pub(crate) fn wakers(&self, waiting: &Waiting, tier: Tier) -> BTreeSet<TaskId> {
+    fn wakers(&self, waiting: &Waiting, tier: Tier) -> BTreeSet<TaskId> {
         if tier == Tier::Stopped && waiting.is_broken_by(&[BreakKind::Stopped]) {
             return BTreeSet::new();
         }
@@ -99,34 +88,16 @@ impl<'a> Analysis<'a> {
         wakers
     }
 
-    /// All that `from` hangs on, itself included: whoever can wake it, whoever can wake those, and so on.
-    pub(crate) fn reach(&self, from: TaskId, tier: Tier) -> BTreeSet<TaskId> {
-        let mut found = BTreeSet::from([from]);
-        let mut open = vec![from];
-        while let Some(id) = open.pop() {
-            let Some(waiting) = self.waiting(id) else {
-                continue;
-            };
-            for waker in self.wakers(waiting, tier) {
-                if found.insert(waker) {
-                    open.push(waker);
-                }
-            }
-        }
-        found
-    }
-
-    /// The certificate of the deadlock that `task`, a member of the set of that tier, hangs in.
-    pub(crate) fn certificate(&self, task: TaskId, tier: Tier) -> Certificate {
-        let reach = self.reach(task, tier);
-        let mut assumptions = self.family_assumptions(&reach);
+    /// The certificate of the deadlock of `reach`: all that one of the deadlocked hangs on.
+    pub(crate) fn certificate(&self, reach: &BTreeSet<TaskId>) -> Certificate {
+        let mut assumptions = self.family_assumptions(reach);
         let mut members = Vec::with_capacity(reach.len());
         for waiting in reach.iter().filter_map(|id| self.waiting(*id)) {
             let Some((process, task)) = self.world.task(waiting.task) else {
                 continue;
             };
             assumptions.extend(waiting.assumptions.iter().cloned());
-            assumptions.extend(self.helpers_left_out(waiting, &reach));
+            assumptions.extend(self.helpers_left_out(waiting, reach));
             members.push(Member {
                 task: waiting.task,
                 start_ticks: process.start_ticks,
@@ -158,7 +129,7 @@ impl<'a> Analysis<'a> {
     /// What is taken for granted of processes that could not be read, or not be seen.
     fn family_assumptions(&self, reach: &BTreeSet<TaskId>) -> BTreeSet<Assumption> {
         let mut assumptions = BTreeSet::new();
-        if !self.world.second.is_complete() {
+        if !self.world.is_complete() {
             assumptions.insert(Assumption::NobodyMissed);
         }
         let members: BTreeSet<Pid> = reach.iter().map(|t| t.pid).collect();
@@ -168,8 +139,9 @@ impl<'a> Analysis<'a> {
         assumptions
     }
 
-    /// Processes whose descriptors could not be read, and that may have inherited ends that these hold: ancestors,
-    /// descendants, those of the same session, and orphans that started no earlier.
+    /// Processes whose descriptors could not be read, and that may have inherited ends that these hold: parents,
+    /// descendants, those of the same session, and orphans that started no earlier. An ancestor beyond that, of another
+    /// session, is counted in the closed world: a pipe made since then is not his.
     pub(crate) fn unread_relatives(&self, members: &BTreeSet<Pid>) -> BTreeSet<Pid> {
         let processes: Vec<&Process> = members
             .iter()
@@ -180,9 +152,11 @@ impl<'a> Analysis<'a> {
             .map(|p| p.start_ticks)
             .min()
             .unwrap_or(u64::MAX);
-        let above: BTreeSet<Pid> = members
+        // Init is everybody's parent in the end, and gives pipes of its own to nobody but services.
+        let parents: BTreeSet<Pid> = processes
             .iter()
-            .flat_map(|p| self.world.ancestors(*p))
+            .map(|p| p.ppid)
+            .filter(|p| p.0 > 1)
             .collect();
         self.world
             .second
@@ -190,7 +164,7 @@ impl<'a> Analysis<'a> {
             .iter()
             .filter(|p| is_unread(p) && !has_exited(p) && !members.contains(&p.pid))
             .filter(|p| {
-                above.contains(&p.pid)
+                parents.contains(&p.pid)
                     || processes.iter().any(|m| m.session == p.session)
                     || self
                         .world
@@ -201,90 +175,6 @@ impl<'a> Analysis<'a> {
             })
             .map(|p| p.pid)
             .collect()
-    }
-
-    /// A shortest way from `from` back to itself; if it is in no cycle, to a cycle, and that cycle alone. At an end (a
-    /// sleeper that nobody at all can wake) the way stops.
-    pub(crate) fn cycle(&self, from: TaskId, tier: Tier) -> Vec<TaskId> {
-        if let Some(cycle) = self.cycle_through(from, tier) {
-            return cycle;
-        }
-        let reach = self.reach(from, tier);
-        let cycles = reach.iter().filter_map(|id| self.cycle_through(*id, tier));
-        // A cycle between processes says more than one of threads within one, and a short one more than a long one.
-        let best = cycles.min_by_key(|c| {
-            let processes: BTreeSet<Pid> = c.iter().map(|t| t.pid).collect();
-            (processes.len() < 2, c.len())
-        });
-        best.unwrap_or_else(|| self.path_to_end(from, tier))
-    }
-
-    fn cycle_through(&self, from: TaskId, tier: Tier) -> Option<Vec<TaskId>> {
-        let own = self.wakers(self.waiting(from)?, tier);
-        let parents = self.breadth_first(from, tier);
-        let closes = |id: &&TaskId| {
-            **id != from
-                && self
-                    .waiting(**id)
-                    .is_some_and(|w| self.wakers(w, tier).contains(&from))
-        };
-        let ways = parents
-            .keys()
-            .filter(closes)
-            .map(|last| path(&parents, from, *last));
-        // A way through another process, if there is one, tells the story; within one process it is only its locks.
-        let best = ways.min_by_key(|w| (w.iter().all(|t| t.pid == from.pid), w.len(), w.clone()));
-        best.or_else(|| own.contains(&from).then(|| vec![from]))
-    }
-
-    fn path_to_end(&self, from: TaskId, tier: Tier) -> Vec<TaskId> {
-        let parents = self.breadth_first(from, tier);
-        let is_end = |id: &&TaskId| {
-            self.waiting(**id)
-                .is_none_or(|w| self.wakers(w, tier).is_empty())
-        };
-        let end = parents
-            .keys()
-            .filter(is_end)
-            .map(|id| path(&parents, from, *id))
-            .min_by_key(Vec::len);
-        end.unwrap_or_else(|| vec![from])
-    }
-
-    /// A shortest way from `from` to the first task for which `stop` holds, both included.
-    pub(crate) fn path_to(
-        &self,
-        from: TaskId,
-        tier: Tier,
-        stop: impl Fn(&Waiting) -> bool,
-    ) -> Option<Vec<TaskId>> {
-        let parents = self.breadth_first(from, tier);
-        let ends = parents
-            .keys()
-            .filter(|id| self.waiting(**id).is_some_and(&stop));
-        ends.map(|id| path(&parents, from, *id))
-            .min_by_key(|p| (p.len(), p.clone()))
-    }
-
-    fn breadth_first(&self, from: TaskId, tier: Tier) -> BTreeMap<TaskId, TaskId> {
-        let mut parents = BTreeMap::from([(from, from)]);
-        let mut layer = vec![from];
-        while !layer.is_empty() {
-            let mut next = Vec::new();
-            for id in layer {
-                let Some(waiting) = self.waiting(id) else {
-                    continue;
-                };
-                for waker in self.wakers(waiting, tier) {
-                    parents.entry(waker).or_insert_with(|| {
-                        next.push(waker);
-                        id
-                    });
-                }
-            }
-            layer = next;
-        }
-        parents
     }
 }
 
@@ -305,18 +195,4 @@ fn is_unread(process: &Process) -> bool {
             .tasks
             .iter()
             .any(|t| t.own_table == Some(Table::Unread))
-}
-
-fn path(parents: &BTreeMap<TaskId, TaskId>, from: TaskId, to: TaskId) -> Vec<TaskId> {
-    let mut way = vec![to];
-    let mut at = to;
-    while at != from {
-        let Some(parent) = parents.get(&at) else {
-            break;
-        };
-        at = *parent;
-        way.push(at);
-    }
-    way.reverse();
-    way
 }

@@ -162,7 +162,8 @@ pub enum Assumption {
         /// One of its paths.
         path: Untrusted,
     },
-    /// The process that /proc/locks names still holds the lock; it names the first locker only.
+    /// The process that /proc/locks names still holds the lock (it names the first locker only); or, where that one has
+    /// gone, those do who have the file open.
     FirstLocker {
         /// The locked file.
         file: FileId,

@@ -124,9 +124,18 @@ pub(crate) struct Opposite {
     pub(crate) own_side: Vec<End>,
 }
 
-/// The other side of what `descriptor` refers to, for somebody who waits to read (`reads`) or to write (`writes`).
-/// `None` if it is not a channel, or one whose other side the kernel does not name.
-pub(crate) fn opposite(descriptor: &Descriptor, reads: bool, writes: bool) -> Option<Opposite> {
+/// What somebody waits to do at a descriptor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Intent {
+    Read,
+    Write,
+    /// Whatever can happen there, as in a poll set: a hang-up is told unasked.
+    Any,
+}
+
+/// The other side of what `descriptor` refers to, for somebody who waits there. `None` if it is not a channel, or one whose other side the kernel does not name.
+pub(crate) fn opposite(descriptor: &Descriptor, intent: Intent) -> Option<Opposite> {
+    let (reads, writes) = (intent != Intent::Write, intent != Intent::Read);
     let mut ends = Vec::new();
     let mut own_side = Vec::new();
     let mut both = |reader_waits_for: End, writer_waits_for: End| {

@@ -4,6 +4,8 @@
 //! lists exactly these or more and every one of them is a member itself. Whatever it has no rule for, it refuses. Only it
 //! can make a [`Proof`], and a verdict of deadlock cannot be written down without one.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use crate::awaited::Assumption;
@@ -14,6 +16,7 @@ use crate::wait::{SignalSet, Syscall, Wait};
 use crate::world::TaskId;
 
 mod needed;
+mod object;
 
 use needed::{Needed, exited};
 
@@ -62,20 +65,23 @@ pub fn check(
     if certificate.members.is_empty() {
         return refuse("it has no members");
     }
-    let forks_agree =
-        second.scan.forks_before.is_some() && second.scan.forks_before == second.scan.forks_after;
+    let nobody_forked = first.scan.listing != Listing::Partial
+        && first.scan.forks_before.is_some()
+        && first.scan.forks_before == second.scan.forks_after;
     let complete = match second.scan.listing {
         Listing::Closed => true,
-        Listing::Open => forks_agree,
+        Listing::Open => nobody_forked,
         Listing::Partial => false,
     };
     if !complete && !certificate.assumptions.contains(&Assumption::NobodyMissed) {
         return refuse("the scan may have missed a process, and that is not among its assumptions");
     }
+    let members = certificate.members.iter().map(|m| m.task).collect();
     let checker = Checker {
         first,
         second,
         certificate,
+        members,
     };
     for member in &certificate.members {
         checker.member(member).map_err(|why| Refusal {
@@ -95,6 +101,7 @@ struct Checker<'a> {
     first: &'a Snapshot,
     second: &'a Snapshot,
     certificate: &'a Certificate,
+    members: BTreeSet<TaskId>,
 }
 
 impl Checker<'_> {
@@ -149,7 +156,7 @@ impl Checker<'_> {
                 return Err("somebody who can wake it is not listed");
             }
             for waker in &listed.wakers {
-                if self.certificate.member(*waker).is_none() && !self.is_inert(*waker) {
+                if !self.members.contains(waker) && !self.is_inert(*waker) {
                     return Err("somebody who can wake it is not a member");
                 }
             }
@@ -186,7 +193,8 @@ impl Checker<'_> {
     }
 
     /// Processes whose tables are not known must be assumed to hold nothing, if they are of a member's family: one of
-    /// the same session, a descendant, an ancestor, or an orphan that started no earlier than the first member.
+    /// the same session, a descendant, a parent other than init, or an orphan that started no earlier than the first
+    /// member.
     fn family(&self) -> Result<(), &'static str> {
         let members: Vec<&Process> = self
             .certificate
@@ -206,9 +214,9 @@ impl Checker<'_> {
         };
         for process in self.second.processes.iter().filter(unread) {
             let related = members.iter().any(|m| m.session == process.session)
-                || members
-                    .iter()
-                    .any(|m| self.descends(m, process.pid) || self.descends(process, m.pid))
+                || members.iter().any(|m| {
+                    (m.ppid == process.pid && m.ppid.0 > 1) || self.descends(process, m.pid)
+                })
                 || (process.ppid.0 <= 1 && started.is_some_and(|s| process.start_ticks >= s));
             if related && !self.assumes(&Assumption::HoldsNothing { pid: process.pid }) {
                 return Err(

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use crate::analysis::{Analysis, Tier};
+use crate::analysis::Analysis;
 use crate::awaited::What;
 use crate::channel::{Channel, End};
 use crate::class::Class;
+use crate::graph::Graph;
 use crate::snapshot::{Pid, Process};
 use crate::wait::Wait;
 use crate::world::TaskId;
@@ -24,15 +25,15 @@ pub(crate) struct Classified {
 /// Classifies the deadlock of `members`, whose story `cycle` tells.
 pub(crate) fn classify(
     analysis: &Analysis<'_>,
+    graph: &Graph,
     members: &BTreeSet<TaskId>,
     cycle: &[TaskId],
-    tier: Tier,
 ) -> Classified {
     let scene = Scene {
         analysis,
+        graph,
         members,
         cycle,
-        tier,
     };
     scene
         .full_channel()
@@ -52,9 +53,9 @@ pub(crate) fn classify(
 
 struct Scene<'a> {
     analysis: &'a Analysis<'a>,
+    graph: &'a Graph,
     members: &'a BTreeSet<TaskId>,
     cycle: &'a [TaskId],
-    tier: Tier,
 }
 
 impl Scene<'_> {
@@ -170,9 +171,11 @@ impl Scene<'_> {
     }
 
     fn reads_another(&self, reader: TaskId, writer: TaskId) -> Class {
-        let from_same = self
-            .awaited(reader)
-            .any(|a| a.wakers.iter().any(|w| w.pid == writer.pid));
+        // The child that was started may well be a shell, and the writer its own child.
+        let same = |w: &TaskId| {
+            w.pid == writer.pid || self.analysis.world.is_descendant(writer.pid, w.pid)
+        };
+        let from_same = self.awaited(reader).any(|a| a.wakers.iter().any(same));
         if from_same {
             Class::SequentialRead
         } else {
@@ -184,7 +187,7 @@ impl Scene<'_> {
         let to_same = self
             .awaited(reader)
             .any(|a| a.wakers.iter().any(|w| w.pid == writer.pid));
-        let by_way_of_others = self.analysis.reach(reader, self.tier).contains(&writer);
+        let by_way_of_others = self.graph.reach(reader).contains(&writer);
         if to_same || by_way_of_others {
             Class::WriteAllThenRead
         } else {

@@ -5,6 +5,9 @@ use std::collections::BTreeSet;
 use crate::analysis::{Analysis, Tier};
 use crate::awaited::BreakKind;
 use crate::check::{Proof, Refusal, check};
+use crate::class::Class;
+use crate::classify::{Classified, classify};
+use crate::graph::Graph;
 use crate::leak::{self, Leak};
 use crate::report::{Kind, Report};
 use crate::snapshot::{Pid, Snapshot};
@@ -103,8 +106,8 @@ pub(crate) enum Story {
     Deadlock {
         cycle: Vec<TaskId>,
         members: BTreeSet<TaskId>,
-        tier: Tier,
         kind: Kind,
+        found: Classified,
         proof: Proof,
     },
     Leak(Leak),
@@ -120,14 +123,14 @@ pub(crate) enum Story {
 struct Examination<'a> {
     looks: &'a [Snapshot],
     analysis: Analysis<'a>,
-    strict: BTreeSet<TaskId>,
-    probable: BTreeSet<TaskId>,
+    strict: Graph,
+    probable: Graph,
 }
 
 impl<'a> Examination<'a> {
     fn new(looks: &'a [Snapshot], first: &'a Snapshot, second: &'a Snapshot) -> Self {
         let analysis = Analysis::new(first, second);
-        let (strict, probable) = (analysis.set(Tier::Strict), analysis.set(Tier::Probable));
+        let (strict, probable) = (analysis.graph(Tier::Strict), analysis.graph(Tier::Probable));
         Self {
             looks,
             analysis,
@@ -158,7 +161,13 @@ impl<'a> Examination<'a> {
         let mut told = told.clone();
         let mut found = Vec::new();
         for pid in pids {
-            let Some((verdict, story)) = self.deadlock(*pid).or_else(|| self.leak(*pid)) else {
+            // Whether a program was given an end on purpose at a number of its own, only somebody who asks about the
+            // reader can tell: unasked, a leak is told only where the holder's parent has gone.
+            let orphan_holds = |(_, story): &(Verdict, Story)| matches!(story, Story::Leak(leak) if leak.class == Class::GrandchildHolds);
+            let found_here = self
+                .deadlock(*pid)
+                .or_else(|| self.leak(*pid).filter(orphan_holds));
+            let Some((verdict, story)) = found_here else {
                 continue;
             };
             let members = match &story {
@@ -201,20 +210,12 @@ impl<'a> Examination<'a> {
     }
 
     fn deadlock(&self, target: Pid) -> Option<(Verdict, Story)> {
-        [
-            (Tier::Strict, &self.strict),
-            (Tier::Probable, &self.probable),
-        ]
-        .into_iter()
-        .find_map(|(tier, set)| self.deadlock_at(target, tier, set))
+        [&self.strict, &self.probable]
+            .into_iter()
+            .find_map(|graph| self.deadlock_in(graph, target))
     }
 
-    fn deadlock_at(
-        &self,
-        target: Pid,
-        tier: Tier,
-        set: &BTreeSet<TaskId>,
-    ) -> Option<(Verdict, Story)> {
+    fn deadlock_in(&self, graph: &Graph, target: Pid) -> Option<(Verdict, Story)> {
         // A task that sleeps on a futex alone is no evidence: an idle thread pool looks the same.
         let in_kernel = |id: &TaskId| {
             self.analysis
@@ -222,20 +223,16 @@ impl<'a> Examination<'a> {
                 .task(*id)
                 .is_some_and(|(_, t)| !matches!(t.wait, Wait::Futex { .. }))
         };
-        let candidates = set
-            .iter()
-            .copied()
-            .filter(|t| t.pid == target)
-            .filter(in_kernel);
+        let candidates = graph.deadlocked_of(target).into_iter().filter(in_kernel);
         // Of several threads, the one whose story is the plainest: a short loop through other processes.
         let (start, cycle) = candidates
-            .map(|id| (id, self.analysis.cycle(id, tier)))
+            .map(|id| (id, graph.cycle(id)))
             .min_by_key(|(id, cycle)| (cycle.iter().all(|t| t.pid == target), cycle.len(), *id))?;
-        let certificate = self.analysis.certificate(start, tier);
-        let checked = self.check(&certificate);
-        let proof = checked.ok()?;
-        let members = certificate.members.iter().map(|m| m.task).collect();
+        let members = graph.reach(start);
+        // A certificate that the checker refuses is worth nothing, whoever made it.
+        let proof = self.check(&self.analysis.certificate(&members)).ok()?;
         let kind = self.kind(&members);
+        let found = classify(&self.analysis, graph, &members, &cycle);
         let verdict = Verdict::Deadlocked {
             proof: proof.clone(),
             kind,
@@ -245,8 +242,8 @@ impl<'a> Examination<'a> {
             Story::Deadlock {
                 cycle,
                 members,
-                tier,
                 kind,
+                found,
                 proof,
             },
         ))
@@ -312,25 +309,23 @@ impl<'a> Examination<'a> {
     }
 
     fn stopped(&self, target: Pid) -> Option<(Verdict, Story)> {
-        let set = self.analysis.set(Tier::Stopped);
+        let graph = self.analysis.graph(Tier::Stopped);
         let start = self.main_task(target)?;
-        if !set.contains(&start) {
+        if !graph.is_deadlocked(start) {
             return None;
         }
-        let is_stopped = |w: &Waiting| w.is_broken_by(&[BreakKind::Stopped]);
-        let chain = self.analysis.path_to(start, Tier::Stopped, is_stopped)?;
+        let chain = graph.path_to(start, |id| self.is_broken_by(id, BreakKind::Stopped))?;
         Some((Verdict::Stopped, Story::Chain(chain)))
     }
 
     /// What would be a deadlock if all that is not known were asleep for good is not called anything better.
     fn unproven(&self, target: Pid) -> Option<(Verdict, Story)> {
-        let set = self.analysis.set(Tier::Unknown);
+        let graph = self.analysis.graph(Tier::Unknown);
         let start = self.main_task(target)?;
-        if !set.contains(&start) {
+        if !graph.is_deadlocked(start) {
             return None;
         }
-        let is_unknown = |w: &Waiting| w.is_broken_by(&[BreakKind::Unknown]);
-        let chain = self.analysis.path_to(start, Tier::Unknown, is_unknown)?;
+        let chain = graph.path_to(start, |id| self.is_broken_by(id, BreakKind::Unknown))?;
         let last = chain.last().and_then(|id| self.analysis.waiting(*id));
         let why = last.and_then(|w| w.breaks.iter().find(|b| b.kind == BreakKind::Unknown));
         let why = why.map_or_else(
@@ -352,12 +347,22 @@ impl<'a> Examination<'a> {
             return (Verdict::Progressing, Story::Chain(vec![start]));
         }
         // The way to the nearest one that may move; a task that sleeps for good on the way is no end of it.
-        let moves = |w: &Waiting| !w.breaks.is_empty();
+        let moves = |id| {
+            self.analysis
+                .waiting(id)
+                .is_some_and(|w| !w.breaks.is_empty())
+        };
         let chain = self
-            .analysis
-            .path_to(start, Tier::Probable, moves)
+            .probable
+            .path_to(start, moves)
             .unwrap_or_else(|| vec![start]);
         (Verdict::Waiting, Story::Chain(chain))
+    }
+
+    fn is_broken_by(&self, id: TaskId, kind: BreakKind) -> bool {
+        self.analysis
+            .waiting(id)
+            .is_some_and(|w| w.is_broken_by(&[kind]))
     }
 
     /// The task that speaks for a process: one that moves, else one in a call of the kernel, else the first.

@@ -2,6 +2,7 @@
 
 mod analysis;
 pub mod awaited;
+pub mod bundle;
 pub mod certificate;
 pub mod channel;
 pub mod check;
@@ -10,13 +11,16 @@ pub mod classes;
 mod classify;
 pub mod descriptor;
 pub mod diagnose;
+mod evidence;
 pub mod fixes;
 pub mod gap;
+mod graph;
 mod headline;
 mod inert;
 mod leak;
 mod objects;
 mod phrase;
+pub mod redact;
 pub mod reduce;
 pub mod render;
 pub mod report;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::awaited::{Assumption, BreakKind, Full, What};
-use crate::channel::{Channel, End, opposite};
+use crate::channel::{Channel, End, Intent, opposite};
 use crate::descriptor::{
     Access, Armed, Descriptor, EpollTarget, EventSet, Object, Peer, SocketTimeouts, Table,
 };
@@ -88,12 +88,12 @@ impl Resolver<'_> {
         if let Some(why) = self.misfit(d, manner) {
             return waiting.breaks(BreakKind::Unknown, why);
         }
-        let (reads, writes) = match manner {
-            Manner::Read => (true, false),
-            Manner::Write => (false, true),
-            Manner::Set(_) => (true, true),
+        let intent = match manner {
+            Manner::Read => Intent::Read,
+            Manner::Write => Intent::Write,
+            Manner::Set(_) => Intent::Any,
         };
-        if let Some(other) = opposite(d, reads, writes) {
+        if let Some(other) = opposite(d, intent) {
             self.channel(
                 d,
                 manner,

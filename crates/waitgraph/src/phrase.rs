@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::analysis::Analysis;
 use crate::awaited::{Assumption, Awaited, Runtime, What};
-use crate::channel::Channel;
+use crate::channel::{Channel, Intent, opposite};
 use crate::report::Actor;
 use crate::snapshot::{Pid, Process, Task};
 use crate::untrusted::Untrusted;
@@ -46,7 +46,7 @@ pub(crate) fn name_of_task(world: &World<'_>, task: TaskId) -> String {
         Some((_, t)) if task.tid.0 != task.pid.0 => {
             format!(
                 "thread {} ({}) of {process}",
-                t.comm.terminal(NAME_CHARS),
+                thread_name(&t.comm),
                 task.tid
             )
         }
@@ -65,6 +65,11 @@ pub(crate) fn names_of(world: &World<'_>, pids: &BTreeSet<Pid>) -> String {
     }
 }
 
+/// A thread's name; the kernel cuts it at 15 bytes, which may leave a blank at its end.
+fn thread_name(comm: &Untrusted) -> String {
+    comm.terminal(NAME_CHARS).trim_end().to_owned()
+}
+
 /// What a process is called: `comm`, unless that names a thread.
 fn program(process: &Process) -> Untrusted {
     let comm = process.comm.as_bytes();
@@ -73,6 +78,8 @@ fn program(process: &Process) -> Untrusted {
         .exe
         .as_ref()
         .and_then(|e| e.as_bytes().rsplit(|b| *b == b'/').next());
+    // The link says so of a program whose file was replaced since.
+    let base = base.map(|b| b.strip_suffix(b" (deleted)").unwrap_or(b));
     match base {
         Some(base) if names_thread || (comm.len() == 15 && base.starts_with(comm)) => base.into(),
         _ => process.comm.clone(),
@@ -123,7 +130,7 @@ pub(crate) fn stream(process: &Process, task: &Task, channel: &Channel) -> Optio
 }
 
 fn holds(d: &crate::descriptor::Descriptor, channel: &Channel) -> bool {
-    crate::channel::opposite(d, true, true).is_some_and(|o| o.channel == *channel)
+    opposite(d, Intent::Any).is_some_and(|o| o.channel == *channel)
 }
 
 /// What `id` waits for, as a fragment after its name. `toward` is the next one in the story, whose part of a set is told.
@@ -247,7 +254,7 @@ fn futex(world: &World<'_>, id: TaskId) -> String {
     match joined {
         Some(thread) => format!(
             "waits for its thread {} ({}) to end",
-            thread.comm.terminal(NAME_CHARS),
+            thread_name(&thread.comm),
             thread.tid
         ),
         None => "waits for a lock of its own process".to_owned(),
@@ -264,14 +271,14 @@ pub(crate) fn assumption(world: &World<'_>, assumption: &Assumption) -> String {
             };
             format!(
                 "thread {} ({}) of {} is a helper of {runtime} and reads no pipe",
-                name.terminal(NAME_CHARS),
+                thread_name(name),
                 task.tid,
                 name_of(world, task.pid)
             )
         }
         Assumption::ClosedFifo { path, .. } => format!("nobody else opens the FIFO {}", path.terminal(80)),
         Assumption::FirstLocker { file } => {
-            format!("whoever took the lock on inode {} first still holds it", file.ino)
+            format!("whoever took the lock on inode {} first still holds it, or passed it on to those named", file.ino)
         }
         Assumption::RingDescriptors { task } => {
             format!("what the io_uring of {} waits for is among its descriptors", name_of(world, task.pid))

@@ -75,7 +75,8 @@ pub enum Listing {
     /// After the last process was read, /proc was listed again and had no process that the pass had not visited
     /// (new ones were visited, and it was listed once more, until nothing was new).
     Closed,
-    /// New processes kept appearing, or /proc was not listed again. The fork counts may still show it complete.
+    /// New processes kept appearing, or the pass visited those of an earlier look only. It still counts as complete
+    /// if the fork count did not change from the start of the first look to the end of this one.
     Open,
     /// Only part of the machine was looked at, on purpose: others may hold any end.
     Partial,
@@ -282,12 +283,15 @@ impl Snapshot {
         self.processes.get(at)
     }
 
-    /// Whether no process that lived at the end of the pass can have been missed.
-    pub fn is_complete(&self) -> bool {
+    /// Whether no process that lived at the end of this look, which followed `first`, can have been missed: this look
+    /// visited all of them, or nobody forked from the beginning of the first to the end of this one.
+    pub fn is_complete_after(&self, first: &Self) -> bool {
         match self.scan.listing {
             Listing::Closed => true,
             Listing::Open => {
-                self.scan.forks_before.is_some() && self.scan.forks_before == self.scan.forks_after
+                let nobody_forked = first.scan.forks_before.is_some()
+                    && first.scan.forks_before == self.scan.forks_after;
+                nobody_forked && first.scan.listing != Listing::Partial
             }
             Listing::Partial => false,
         }

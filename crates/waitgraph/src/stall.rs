@@ -61,8 +61,13 @@ pub(crate) fn find(analysis: &Analysis<'_>, looks: &[Snapshot], writer: TaskId) 
         .filter_map(|l| l.process(reader))
         .flat_map(|p| &p.tasks)
         .collect();
-    let kin = analysis.world.is_descendant(writer.pid, reader);
-    let class = class_of(&seen, kin);
+    // A reader that is no relative is a sink: a log's reader, a journal.
+    let is_relative = analysis.world.is_descendant(writer.pid, reader);
+    let class = if is_relative {
+        class_of(&seen)
+    } else {
+        Class::SinkStalled
+    };
     let task = culprit(looks, reader)?;
     Some(Stall {
         writer,
@@ -147,8 +152,8 @@ fn is_channel(object: &crate::descriptor::Object, channel: &Channel) -> bool {
 }
 
 /// A parent that only ever sleeps for a while asks for its child again and again; an event loop has dropped the
-/// descriptor; a reader that is no relative is a sink.
-fn class_of(seen: &[&Task], kin: bool) -> Class {
+/// descriptor.
+fn class_of(seen: &[&Task]) -> Class {
     let naps = |t: &Task| match &t.wait {
         Wait::Sleep { .. } | Wait::Running => true,
         Wait::Poll {
@@ -160,9 +165,7 @@ fn class_of(seen: &[&Task], kin: bool) -> Class {
         Wait::Child { .. } | Wait::Signal { .. } => true,
         _ => false,
     };
-    if !kin {
-        Class::SinkStalled
-    } else if seen.iter().any(|t| matches!(t.wait, Wait::Epoll { .. })) {
+    if seen.iter().any(|t| matches!(t.wait, Wait::Epoll { .. })) {
         Class::BackPressureForgotten
     } else if seen.iter().all(|t| naps(t)) {
         Class::PollingWaiter

@@ -121,13 +121,18 @@ fn lock(world: &World<'_>, process: &Process, task: &Task, fd: u32, waiting: &mu
         .collect();
     let mut wakers = BTreeSet::new();
     for lock in &found {
-        let Some(holder) = lock.holder.and_then(|pid| world.process(pid)) else {
+        // The first locker may be gone, and the lock live on with the description that it passed on or inherited.
+        let holders: Vec<&Process> = match lock.holder.and_then(|pid| world.process(pid)) {
+            Some(holder) => vec![holder],
+            None => openers(world, process.pid, lock.file.ino),
+        };
+        if holders.is_empty() {
             return waiting.breaks(
                 BreakKind::Unknown,
                 "waits for a file lock whose holder is not in sight",
             );
-        };
-        wakers.extend(live_tasks(holder));
+        }
+        wakers.extend(holders.into_iter().flat_map(live_tasks));
         waiting
             .assumptions
             .insert(Assumption::FirstLocker { file: lock.file });
@@ -139,6 +144,22 @@ fn lock(world: &World<'_>, process: &Process, task: &Task, fd: u32, waiting: &mu
             "waits for a file lock that /proc/locks does not show",
         ),
     }
+}
+
+/// Processes other than the waiter that have a regular file open.
+fn openers<'a>(world: &World<'a>, waiter: Pid, ino: u64) -> Vec<&'a Process> {
+    let has_it = |p: &&Process| {
+        p.table.known().iter().any(|d| {
+            matches!(d.object, Object::File { .. }) && d.id.is_some_and(|id| id.ino == ino)
+        })
+    };
+    world
+        .second
+        .processes
+        .iter()
+        .filter(|p| p.pid != waiter)
+        .filter(has_it)
+        .collect()
 }
 
 /// A FIFO can be opened by anyone with the right to, so an opener alone is never deadlocked. It probably is if others of

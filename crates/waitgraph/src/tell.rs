@@ -2,21 +2,21 @@
 
 use std::collections::BTreeSet;
 
-use crate::analysis::{Analysis, Tier};
+use crate::analysis::Analysis;
 use crate::awaited::BreakKind;
-use crate::channel::{Channel, End};
+use crate::channel::Channel;
 use crate::class::Class;
-use crate::classify::{Classified, classify};
+use crate::classify::Classified;
 use crate::diagnose::{Story, Verdict};
+use crate::evidence::{self, Shape};
 use crate::fixes::{self, Language};
 use crate::headline;
 use crate::leak::Leak;
 use crate::phrase;
 use crate::report::{
-    Actor, Assumed, Confidence, Culprit, Held, Kind, Report, ReportMember, SCHEMA_VERSION,
-    VerdictName,
+    Actor, Assumed, Confidence, Culprit, Held, Kind, Report, SCHEMA_VERSION, VerdictName,
 };
-use crate::snapshot::{Gap, GapKind, Pid, Snapshot};
+use crate::snapshot::{Pid, Snapshot};
 use crate::stall::Stall;
 use crate::untrusted::Untrusted;
 use crate::wait::{SignalSet, Wait};
@@ -49,8 +49,8 @@ pub(crate) fn report(
         Story::Deadlock {
             cycle,
             members,
-            tier,
             kind,
+            found,
             proof,
         } => {
             let confidence = if proof.is_strict() {
@@ -58,7 +58,7 @@ pub(crate) fn report(
             } else {
                 Confidence::Probable
             };
-            deadlock(analysis, cycle, members, *tier, *kind, confidence)
+            deadlock(analysis, cycle, members, found, *kind, confidence)
         }
         Story::Leak(leak) => leaked(analysis, leak),
         Story::Stall(stall) => stalled(analysis, stall),
@@ -68,6 +68,11 @@ pub(crate) fn report(
     let certificate = match verdict {
         Verdict::Deadlocked { proof, .. } => Some(proof.certificate().clone()),
         _ => None,
+    };
+    let shape = if certificate.is_some() {
+        Shape::Loop
+    } else {
+        Shape::Chain
     };
     let world = &analysis.world;
     let assumptions = certificate.iter().flat_map(|c| &c.assumptions);
@@ -85,11 +90,11 @@ pub(crate) fn report(
         confidence: part.confidence.unwrap_or(Confidence::Observed),
         deadlock: part.kind,
         class: part.class,
-        related: related(analysis, &part, part.class),
+        related: evidence::related(analysis, &part.told, part.class),
         headline: part.headline,
         target: phrase::actor(world, first_task(analysis, target))
             .unwrap_or_else(|| unseen(target)),
-        members: members(analysis, &part.told, &part.rest),
+        members: evidence::members(analysis, &part.told, shape, &part.rest),
         culprit: part.culprit,
         fix,
         assumptions: assumptions
@@ -98,8 +103,8 @@ pub(crate) fn report(
                 assumption: a.clone(),
             })
             .collect(),
-        closed_world: closed_world(analysis, target, verdict),
-        gaps: gaps(analysis, target, &part.told),
+        closed_world: evidence::closed_world(analysis, target, verdict),
+        gaps: evidence::gaps(analysis, target, &part.told),
         beside,
         looks: looks.len(),
         observed_ms: observed_ms(looks),
@@ -182,11 +187,10 @@ fn deadlock(
     analysis: &Analysis<'_>,
     cycle: &[TaskId],
     members: &BTreeSet<TaskId>,
-    tier: Tier,
+    found: &Classified,
     kind: Kind,
     confidence: Confidence,
 ) -> Part {
-    let found = classify(analysis, members, cycle, tier);
     Part {
         class: found.class,
         headline: headline::deadlock(analysis, cycle, confidence),
@@ -196,7 +200,7 @@ fn deadlock(
             .filter(|t| !cycle.contains(t))
             .copied()
             .collect(),
-        culprit: culprit(analysis, &found),
+        culprit: culprit(analysis, found),
         confidence: Some(confidence),
         kind: Some(kind),
     }
@@ -216,47 +220,9 @@ fn culprit(analysis: &Analysis<'_>, found: &Classified) -> Option<Culprit> {
     let channels: BTreeSet<&Channel> = found.channel.iter().collect();
     let holds = channels
         .into_iter()
-        .filter_map(|c| held(analysis, found.culprit.pid, c))
+        .filter_map(|c| evidence::held(analysis, found.culprit.pid, c))
         .collect();
     Some(Culprit { actor, why, holds })
-}
-
-/// The end of `channel` that `pid` holds: its read end, or if it has none, its write end.
-fn held(analysis: &Analysis<'_>, pid: Pid, channel: &Channel) -> Option<Held> {
-    let ends: Vec<End> = match channel {
-        Channel::Pipe { inode } => vec![End::PipeRead(*inode), End::PipeWrite(*inode)],
-        Channel::Fifo { file, .. } => vec![End::FifoRead(*file), End::FifoWrite(*file)],
-        Channel::Socket { inode, peer } => vec![End::Socket(*peer), End::Socket(*inode)],
-        Channel::Pty { index, devpts } => {
-            vec![
-                End::PtyMaster(*index, *devpts),
-                End::PtySlave(*index, *devpts),
-            ]
-        }
-        Channel::Eventfd { id } => vec![End::Eventfd(*id)],
-    };
-    let world = &analysis.world;
-    let fds = ends
-        .into_iter()
-        .find_map(|end| world.holding_processes(end).remove(&pid))?;
-    let inodes = match channel {
-        Channel::Pipe { inode } => vec![*inode],
-        Channel::Socket { inode, peer } => vec![*inode, *peer],
-        Channel::Fifo { file, .. } => vec![file.ino],
-        Channel::Pty { .. } | Channel::Eventfd { .. } => vec![],
-    };
-    let peek = world
-        .second
-        .peeks
-        .iter()
-        .find(|p| inodes.contains(&p.inode));
-    Some(Held {
-        channel: channel.clone(),
-        pid,
-        fds,
-        unread_bytes: peek.and_then(|p| p.unread_bytes),
-        head: peek.map(|p| p.head.clone()),
-    })
 }
 
 fn leaked(analysis: &Analysis<'_>, leak: &Leak) -> Part {
@@ -364,149 +330,4 @@ fn unproven(analysis: &Analysis<'_>, target: Pid, chain: &[TaskId], why: &str) -
         told: chain.to_vec(),
         ..Part::default()
     }
-}
-
-/// Classes that the same facts fit, and that a reader may know the hang by.
-fn related(analysis: &Analysis<'_>, part: &Part, class: Option<Class>) -> Vec<Class> {
-    let mut related = BTreeSet::new();
-    let awaited = part
-        .told
-        .iter()
-        .filter_map(|t| analysis.waiting(*t))
-        .flat_map(|w| &w.awaited);
-    for what in awaited.map(|a| &a.what).filter(|w| w.shows_full()) {
-        match what.channel() {
-            Some(Channel::Socket { .. }) => {
-                related.insert(Class::SocketpairFull);
-            }
-            Some(Channel::Pipe { inode }) => {
-                let peek = analysis
-                    .world
-                    .second
-                    .peeks
-                    .iter()
-                    .find(|p| p.inode == *inode);
-                let capacity = peek.and_then(|p| p.capacity_bytes);
-                if capacity.is_some_and(|c| c < 65_536) {
-                    related.insert(Class::ShrunkPipe);
-                }
-                if peek
-                    .and_then(|p| p.unread_bytes)
-                    .zip(capacity)
-                    .is_some_and(|(unread, c)| unread < c)
-                {
-                    related.insert(Class::SlotsFull);
-                }
-            }
-            _ => {}
-        }
-    }
-    match class {
-        Some(Class::StdioBufferStandoff) => related.insert(Class::CoprocessStandoff),
-        Some(Class::CoprocessStandoff) => related.insert(Class::StdioBufferStandoff),
-        _ => false,
-    };
-    related.into_iter().filter(|c| Some(*c) != class).collect()
-}
-
-fn members(analysis: &Analysis<'_>, told: &[TaskId], rest: &[TaskId]) -> Vec<ReportMember> {
-    let is_loop = told.len() > 1;
-    let next = |at: usize| {
-        told.get((at + 1) % told.len().max(1))
-            .copied()
-            .filter(|_| is_loop)
-    };
-    let told_members = told
-        .iter()
-        .enumerate()
-        .filter_map(|(at, id)| member(analysis, *id, next(at), true));
-    told_members
-        .chain(
-            rest.iter()
-                .filter_map(|id| member(analysis, *id, None, false)),
-        )
-        .collect()
-}
-
-fn member(
-    analysis: &Analysis<'_>,
-    id: TaskId,
-    toward: Option<TaskId>,
-    in_loop: bool,
-) -> Option<ReportMember> {
-    let world = &analysis.world;
-    let (process, task) = world.task(id)?;
-    let awaited = phrase::told(analysis, id, toward);
-    let channel = awaited.and_then(|a| a.what.channel().cloned());
-    Some(ReportMember {
-        actor: phrase::actor(world, id)?,
-        in_loop,
-        call: phrase::call(task),
-        fd: awaited.and_then(|a| a.fd),
-        stream: channel
-            .as_ref()
-            .and_then(|c| phrase::stream(process, task, c))
-            .map(str::to_owned),
-        waits: phrase::waits(analysis, id, toward),
-        wakers: awaited.map(|a| a.wakers.clone()).unwrap_or_default(),
-        channel,
-    })
-}
-
-/// What every proof takes for granted, and what of it could not be seen this time.
-fn closed_world(analysis: &Analysis<'_>, target: Pid, verdict: &Verdict) -> Vec<String> {
-    let Verdict::Deadlocked { proof, .. } = verdict else {
-        return Vec::new();
-    };
-    let mut sentences = vec![
-        "no signal comes from outside these processes".to_owned(),
-        "nobody unseen holds an end: none in another pid namespace, none passed through a socket in flight".to_owned(),
-    ];
-    let scan = &analysis.world.second.scan;
-    if scan.real_timers != Some(0) {
-        sentences.push("no alarm(2) or ITIMER_REAL is about to end one of them (/proc does not show whose they are)".to_owned());
-    }
-    let members: BTreeSet<Pid> = proof
-        .certificate()
-        .members
-        .iter()
-        .map(|m| m.task.pid)
-        .collect();
-    let related = analysis.unread_relatives(&members);
-    let unread = analysis
-        .world
-        .second
-        .processes
-        .iter()
-        .filter(|p| p.table == crate::descriptor::Table::Unread);
-    let strangers = unread
-        .filter(|p| !related.contains(&p.pid) && p.pid != target)
-        .count();
-    if strangers > 0 {
-        sentences.push(format!(
-            "{strangers} processes not readable, none of them of this family, hold no end"
-        ));
-    }
-    sentences
-}
-
-/// Gaps that matter: of those who take part, of their relatives, and of the machine.
-fn gaps(analysis: &Analysis<'_>, target: Pid, told: &[TaskId]) -> Vec<Gap> {
-    let mut concerned: BTreeSet<Pid> = told.iter().map(|t| t.pid).collect();
-    concerned.insert(target);
-    let relatives = analysis.unread_relatives(&concerned);
-    concerned.extend(relatives);
-    let below = |pid: Pid| analysis.world.is_descendant(pid, target);
-    let matters = |g: &&Gap| {
-        g.kind != GapKind::Vanished && g.pid.is_none_or(|p| concerned.contains(&p) || below(p))
-    };
-    let gaps: BTreeSet<Gap> = analysis
-        .world
-        .second
-        .gaps
-        .iter()
-        .filter(matters)
-        .cloned()
-        .collect();
-    gaps.into_iter().collect()
 }

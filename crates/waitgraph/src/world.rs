@@ -214,6 +214,11 @@ impl<'a> World<'a> {
             && before.switches_involuntary == task.switches_involuntary
     }
 
+    /// Whether no process can have been missed.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.second.is_complete_after(self.first)
+    }
+
     /// Every task of the second look that is not dead.
     pub(crate) fn tasks(&self) -> Vec<TaskId> {
         self.second.processes.iter().flat_map(live_tasks).collect()

@@ -1,6 +1,8 @@
 //! One module a command.
 
 pub(crate) mod capture;
+pub(crate) mod diagnose;
+pub(crate) mod explain;
 pub(crate) mod prove;
 pub(crate) mod report;
 pub(crate) mod worker;

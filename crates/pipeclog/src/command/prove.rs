@@ -62,7 +62,7 @@ fn select<'a>(scenarios: &'a [Scenario], args: &Prove) -> anyhow::Result<Vec<Tri
 /// The table, what is not as expected, and the count; says whether all is well.
 pub(crate) fn show(cells: &[Cell]) -> ExitCode {
     let matrix = Matrix::new(cells);
-    println!("{}", table::render(&matrix, terminal_width()));
+    println!("{}", table::render(&matrix, table::terminal_width()));
     let count = |agreement| {
         cells
             .iter()
@@ -94,13 +94,4 @@ pub(crate) fn show(cells: &[Cell]) -> ExitCode {
     } else {
         crate::NOT_AS_EXPECTED
     })
-}
-
-fn terminal_width() -> u16 {
-    use std::os::fd::AsFd as _;
-    rustix::termios::tcgetwinsize(std::io::stdout().as_fd())
-        .ok()
-        .map(|size| size.ws_col)
-        .filter(|columns| *columns > 0)
-        .unwrap_or(table::WIDTH_WITHOUT_TERMINAL)
 }

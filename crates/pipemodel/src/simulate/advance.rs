@@ -2,7 +2,7 @@
 
 use super::SimulateError;
 use super::program::{
-    ChannelId, Channels, Exit, OnBrokenPipe, OnRefusal, ProcessId, Step, TaskId, Writing,
+    ChannelId, Channels, Exit, OnBrokenPipe, OnRefusal, ProcessId, Step, TaskId, Until, Writing,
 };
 use super::state::{Body, Current, Life, Progress, State};
 use super::world::Hold;
@@ -34,6 +34,7 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
                 per_read,
             } => {
                 self.check_use(task, from, End::Read)?;
+                self.check_promise(task, from)?;
                 let before = match current.progress {
                     Progress::Reading(before) => before,
                     _ => 0,
@@ -52,6 +53,7 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
                 how,
             } => {
                 self.check_use(task, from, End::Read)?;
+                self.check_promise(task, from)?;
                 self.check_use(task, to, End::Write)?;
                 self.echo(task, current.progress, (from, to), per_read, how)?;
             }
@@ -59,6 +61,9 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
                 let mut got = 0;
                 for channel in from.iter() {
                     self.check_use(task, channel, End::Read)?;
+                    if until != Until::EndOfFile {
+                        self.check_promise(task, channel)?;
+                    }
                     got += self.take(task, channel, u64::MAX);
                 }
                 // It ends only on a look that finds nothing: until then a writer may come in between.
@@ -81,7 +86,7 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
                 if self.processes[process.0].held(channel, end) == 0 {
                     return Err(SimulateError::NotHeld { task, channel, end });
                 }
-                self.close(process, channel, end, 1);
+                self.close(process, channel, end, 1)?;
                 self.next(task);
             }
             Step::Resize {
@@ -91,6 +96,7 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
                 on_refusal,
             } => {
                 self.check_use(task, channel, end)?;
+                self.check_altered(task, channel)?;
                 let refused = self.resize(channel, bytes)?;
                 match (refused, on_refusal) {
                     (Refused::Yes, OnRefusal::Exit(exit)) => {
@@ -101,6 +107,7 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
             }
             Step::SetMode { channel, mode } => {
                 self.check_use(task, channel, End::Write)?;
+                self.check_altered(task, channel)?;
                 self.channels[channel.0].mode = mode;
                 self.next(task);
             }
@@ -400,18 +407,37 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
             place.current = None;
         }
         for channel in (0..self.channels.len()).map(ChannelId) {
-            self.close(process, channel, End::Read, u32::MAX);
-            self.close(process, channel, End::Write, u32::MAX);
+            self.close(process, channel, End::Write, u32::MAX)?;
+            self.close(process, channel, End::Read, u32::MAX)?;
         }
         Ok(())
     }
 
     /// A process closes up to `count` descriptors of an end.
-    fn close(&mut self, process: ProcessId, channel: ChannelId, end: End, count: u32) {
+    fn close(
+        &mut self,
+        process: ProcessId,
+        channel: ChannelId,
+        end: End,
+        count: u32,
+    ) -> Result<(), SimulateError> {
         let held = self.processes[process.0].held_mut(channel, end);
         let closed = count.min(*held);
         *held -= closed;
+        let gives_up = closed > 0 && *held == 0;
         *self.channels[channel.0].holders_mut(end) -= closed;
+        let still_written =
+            self.channels[channel.0].writers > 0 || self.channels[channel.0].unread() > 0;
+        let promised = self.facts.sole_reader[channel.0].filter(|reader| {
+            let reader = &self.world.tasks[reader.0];
+            reader.process == process && reader.drains.contains(channel)
+        });
+        match promised {
+            Some(task) if end == End::Read && gives_up && still_written => {
+                Err(SimulateError::NotDrained { task, channel })
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// So many of the current run's writes are done.
@@ -433,6 +459,23 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
 
     fn next(&mut self, task: TaskId) {
         self.tasks[task.0].fetch();
+    }
+
+    /// A task that reads otherwise than by a drain to the end has not promised not to.
+    fn check_promise(&self, task: TaskId, channel: ChannelId) -> Result<(), SimulateError> {
+        if self.world.tasks[task.0].drains.contains(channel) {
+            Err(SimulateError::NotDrained { task, channel })
+        } else {
+            Ok(())
+        }
+    }
+
+    fn check_altered(&self, task: TaskId, channel: ChannelId) -> Result<(), SimulateError> {
+        if self.world.altered.contains(channel) {
+            Ok(())
+        } else {
+            Err(SimulateError::UndeclaredChange { task, channel })
+        }
     }
 
     fn check_inheritance(&self, task: TaskId, child: ProcessId) -> Result<(), SimulateError> {

@@ -27,10 +27,7 @@ pub(super) fn explore<P: Iterator<Item = Step> + Clone>(
     while let Some(mut state) = open.pop() {
         match run(&mut state, &mut moves_left)? {
             Stop::Ended => {
-                let outcome = state.outcome();
-                if !outcomes.contains(&outcome) {
-                    outcomes.push(outcome);
-                }
+                state.outcome().join(&mut outcomes);
             }
             Stop::Unsettled(movers) => {
                 if seen.insert(state.key()) {
@@ -149,14 +146,9 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
         }
     }
 
-    /// A sleep ends before others have moved that need no sleep, as on a machine where they are slow. It stands in nobody's
-    /// way, so the clock does not count it.
+    /// A sleep ends before others have moved that need no sleep, as on a machine where they are slow.
     fn wake_early(&mut self, task: TaskId) {
-        if let Some(current) = &mut self.tasks[task.0].place.current
-            && let Progress::SleepingUntil(until) = &mut current.progress
-        {
-            *until = self.clock_us.min(*until);
-        }
+        self.clock_us = self.clock_us.max(self.wakes_at(task));
     }
 
     fn wakes_at(&self, task: TaskId) -> u64 {

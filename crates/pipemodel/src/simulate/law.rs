@@ -250,6 +250,16 @@ fn world(plan: &Plan) -> World<Program> {
     let child = world.process(Some(parent), &ends);
     let grandchild = world.process(Some(child), &ends);
     world.leader(child);
+    let drafts = [&plan.parent, &plan.child, &plan.grandchild];
+    if drafts
+        .into_iter()
+        .flatten()
+        .any(|draft| matches!(draft, Draft::Packet(_) | Draft::Resize(..)))
+    {
+        for channel in [input, out, err] {
+            world.altered(channel);
+        }
+    }
     let parent_kit = Kit {
         reads: [out, err],
         writes: [input, input],
@@ -263,12 +273,10 @@ fn world(plan: &Plan) -> World<Program> {
         }));
     }
     let steps = parent_kit.program(&plan.parent, begin);
-    world.task(
-        parent,
-        &parent_kit.uses(),
-        plan.broken[0],
-        steps.into_iter(),
-    );
+    let drains = promised(&steps, plan.broken[0], [out, err]);
+    let uses = parent_kit.uses();
+    let task = world.task(parent, &uses, plan.broken[0], steps.into_iter());
+    world.drains(task, drains);
     for (process, below, drafts, broken) in [
         (child, Some(grandchild), &plan.child, plan.broken[1]),
         (grandchild, None, &plan.grandchild, plan.broken[2]),
@@ -279,9 +287,61 @@ fn world(plan: &Plan) -> World<Program> {
             child: below,
         };
         let steps = kit.program(drafts, Vec::new());
-        world.task(process, &kit.uses(), broken, steps.into_iter());
+        let shared = process == child && reads_input(&plan.grandchild) || process == grandchild;
+        let drains = if shared {
+            Channels::default()
+        } else {
+            promised(&steps, broken, [input, input])
+        };
+        let task = world.task(process, &uses_of(&kit, &steps), broken, steps.into_iter());
+        world.drains(task, drains);
     }
     world
+}
+
+/// The channels that a program drains to the end, whatever happens, and reads in no other way.
+fn promised(steps: &[Step], broken: OnBrokenPipe, channels: [ChannelId; 2]) -> Channels {
+    let keeps = |channel: &ChannelId| {
+        let drained = steps.iter().any(|step| drains(*step, *channel));
+        let otherwise = steps.iter().any(|step| {
+            !drains(*step, *channel)
+                && match *step {
+                    Step::AwaitHangUp { .. } => false,
+                    // It may end the process before.
+                    Step::Resize { on_refusal, .. } => on_refusal != OnRefusal::GoOn,
+                    other => ends_of(other).contains(&Hold::read(*channel)),
+                }
+        });
+        drained && !otherwise && broken == OnBrokenPipe::GoOn
+    };
+    let kept: Vec<_> = channels.into_iter().filter(keeps).collect();
+    Channels::of(&kept)
+}
+
+fn drains(step: Step, channel: ChannelId) -> bool {
+    matches!(step, Step::Drain { from, until: Until::EndOfFile } if from.contains(channel))
+}
+
+fn reads_input(drafts: &[Draft]) -> bool {
+    drafts.iter().any(|draft| {
+        matches!(
+            draft,
+            Draft::Read(..)
+                | Draft::Drain(_)
+                | Draft::DrainAll
+                | Draft::DrainUntilExit
+                | Draft::Echo(..)
+                | Draft::AwaitHangUp(_)
+        )
+    })
+}
+
+/// The ends that a program uses, and no more: who is the only reader depends on it.
+fn uses_of(kit: &Kit, steps: &[Step]) -> Vec<Hold> {
+    let used: Vec<_> = steps.iter().flat_map(|step| ends_of(*step)).collect();
+    let mut uses = kit.uses();
+    uses.retain(|hold| used.contains(hold));
+    uses
 }
 
 /// What must agree: everything but how long sleeps took, which depends on what was tried first.

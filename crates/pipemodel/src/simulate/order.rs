@@ -176,14 +176,19 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
         let others = self.could_move(task, Before::NextMove);
         !others.iter().any(|other| {
             self.facts.writes[other.0].contains(channel)
-                && self.world.tasks[other.0].on_broken_pipe != OnBrokenPipe::GoOn
+                && (self.world.tasks[other.0].on_broken_pipe != OnBrokenPipe::GoOn
+                    || self.world.altered.contains(channel))
         })
     }
 
     fn could_be_touched(&self, task: TaskId, before: Before, channel: ChannelId, end: End) -> bool {
-        self.could_move(task, before)
-            .iter()
-            .any(|other| self.touches(other, channel, end))
+        self.could_move(task, before).iter().any(|other| {
+            // A drain takes what is there, now or later, and lets a writer go on that it finds blocked.
+            let only_drains = end == End::Read
+                && self.facts.sole_reader[channel.0] == Some(other)
+                && self.world.tasks[other.0].drains.contains(channel);
+            !only_drains && self.touches(other, channel, end)
+        })
     }
 
     /// Whether a task may ever use an end, or close it by ending its process.

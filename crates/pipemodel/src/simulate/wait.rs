@@ -2,6 +2,7 @@
 
 use super::program::{ChannelId, Channels, Never, ProcessId, Step, TaskId, Until, Waiting};
 use super::state::{Body, Life, Progress, Room, Search, State};
+use crate::pipe::WriteMode;
 
 /// What a task waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -159,9 +160,13 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
                 from.contains(channel)
                     && match until {
                         Until::EndOfFile => self.channels[channel.0].waits_for_writers(),
-                        // What another writer puts in may be cut off by that exit, and then it matters what joined it.
+                        // What another writer puts in may be cut off by that exit, and then it matters what joined it; and one look
+                        // takes from all channels, so that it matters when that is.
                         Until::ExitOf(process) => {
-                            process == writer && self.writes_alone(process, channel)
+                            process == writer
+                                && from
+                                    .iter()
+                                    .all(|channel| self.writes_alone(process, channel))
                         }
                     }
             }
@@ -171,8 +176,11 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
                     Progress::Fresh | Progress::Echoing { pending: 0, .. }
                 );
                 let echoer = self.world.tasks[task.0].process;
+                let packets = self.channels[channel.0].mode == WriteMode::Packet
+                    || self.world.altered.contains(channel);
                 from == channel
                     && between_reads
+                    && !packets
                     && match self.channels[to.0].body {
                         Body::File { .. } | Body::Null => true,
                         Body::Pipe(_) | Body::Unmodelled { .. } => {

@@ -1,6 +1,6 @@
 //! The world before anything runs: channels, processes, and what each task does.
 
-use super::program::{ChannelId, OnBrokenPipe, ProcessId, Step, TaskId};
+use super::program::{ChannelId, Channels, OnBrokenPipe, ProcessId, Step, TaskId};
 use crate::geometry::Geometry;
 use crate::pipe::{End, WriteMode};
 
@@ -65,6 +65,7 @@ pub struct World<P> {
     pub(super) processes: Vec<Process>,
     pub(super) tasks: Vec<Task<P>>,
     pub(super) leader: Option<ProcessId>,
+    pub(super) altered: Channels,
 }
 
 #[derive(Clone, Debug)]
@@ -79,6 +80,7 @@ pub(super) struct Task<P> {
     pub(super) process: ProcessId,
     pub(super) program: P,
     pub(super) uses: Vec<Hold>,
+    pub(super) drains: Channels,
     pub(super) on_broken_pipe: OnBrokenPipe,
 }
 
@@ -94,6 +96,7 @@ impl<P: Iterator<Item = Step> + Clone> World<P> {
             processes: Vec::new(),
             tasks: Vec::new(),
             leader: None,
+            altered: Channels::default(),
         }
     }
 
@@ -131,10 +134,24 @@ impl<P: Iterator<Item = Step> + Clone> World<P> {
             process,
             program,
             uses: uses.to_vec(),
+            drains: Channels::default(),
             on_broken_pipe,
         });
         self.processes[process.0].main.get_or_insert(task);
         task
+    }
+
+    /// Promises that a task, the only reader of these channels, reads them by [`Step::Drain`] until the end of file alone, and neither closes
+    /// them nor ends before that. When it drains them then does not matter to those who write, which saves most of the orders; the
+    /// simulation fails if the promise is not kept.
+    pub fn drains(&mut self, task: TaskId, channels: Channels) {
+        self.tasks[task.0].drains = channels;
+    }
+
+    /// Says that a program resizes this channel or switches its mode; without that none may. Then it shows how much is in it at each
+    /// moment, and how large each read is: a short one throws away the rest of a packet.
+    pub fn altered(&mut self, channel: ChannelId) {
+        self.altered = self.altered.with(channel);
     }
 
     /// Gives a task its program, where that names what was added after the task.

@@ -12,7 +12,7 @@ pub struct CgroupPath<'a> {
 }
 
 /// The hierarchies that can freeze processes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Hierarchy {
     /// `0::PATH`; frozen by `cgroup.freeze`, seen in `cgroup.events`.
     Unified,

@@ -14,9 +14,9 @@ pub struct Stat {
     pub state: u8,
     /// The parent process; 0 if it is outside the pid namespace.
     pub ppid: u32,
-    /// The process group.
+    /// The process group; 0 if it has none any more.
     pub pgrp: u32,
-    /// The session.
+    /// The session; 0 if it has none any more.
     pub session: u32,
     /// The device number of the controlling terminal, 0 for none.
     pub tty_nr: u32,
@@ -71,6 +71,11 @@ impl Stat {
         let tty = field(7)
             .and_then(signed)
             .ok_or_else(|| bad("tty_nr is no number"))?;
+        // A task that has been reaped, and not yet let go of, prints -1.
+        let group = |index: usize, why| match field(index) {
+            Some(b"-1") => Ok(0),
+            _ => id(index, why),
+        };
         // Absent before 3.5, zero when not permitted.
         let late = |index: usize| field(index).and_then(decimal).unwrap_or(0);
         Ok(Self {
@@ -78,8 +83,8 @@ impl Stat {
             comm: comm.to_vec(),
             state,
             ppid: id(4, "the parent is no number")?,
-            pgrp: id(5, "the process group is no number")?,
-            session: id(6, "the session is no number")?,
+            pgrp: group(5, "the process group is no number")?,
+            session: group(6, "the session is no number")?,
             tty_nr: u32::try_from(tty & 0xffff_ffff).unwrap_or(0),
             flags: number(9, "the flags are no number")?,
             cpu_ticks: number(14, "utime is no number")?
@@ -88,6 +93,12 @@ impl Stat {
             start_ticks: number(22, "the start time is no number")?,
             arguments: late(48)..late(49),
         })
+    }
+
+    /// Whether it has ended and been waited for: what is left of it is on its way out of `/proc`.
+    #[must_use]
+    pub fn is_reaped(&self) -> bool {
+        matches!(self.state, b'X' | b'x')
     }
 
     /// Whether this is the kernel's own thread or a helper of io_uring, not a thread of a program.
@@ -134,6 +145,15 @@ mod tests {
             (stat.comm.as_slice(), stat.state),
             (&b"a) R (\nb"[..], b'S')
         );
+    }
+
+    #[test]
+    fn a_task_that_has_been_reaped_has_no_group_and_no_session() {
+        let text = b"7075 (true) X 0 -1 -1 0 -1 4227084 79 0 0 0 0 0 0 0 20 0 0 0 517087 0 0 0 0 0 0 0 0 0 0 0 0 1 \
+            0 0 17 1 0 0 0 0 0 0 0 0 0 0 0 0 0\n";
+        let stat = Stat::parse(text).unwrap();
+        assert!(stat.is_reaped());
+        assert_eq!((stat.pgrp, stat.session, stat.ppid), (0, 0, 0));
     }
 
     #[test]

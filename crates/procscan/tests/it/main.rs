@@ -3,9 +3,13 @@
 #![expect(clippy::print_stdout, reason = "what is skipped is said aloud")]
 
 mod channels;
+mod denied;
+mod fixtures;
 mod hung;
+mod namespaces;
 mod records;
 mod shape;
+mod storm;
 mod tables;
 mod trace;
 mod waits;

@@ -22,7 +22,7 @@ fn a_recorded_tree_replays_to_the_same_snapshot() {
     // The counters of the machine move while they are read, and were written down twice.
     assert_eq!(without_clock(replayed.clone()), without_clock(live));
     // Nothing moves in a recording, so its second look agrees with its first.
-    let second = replayer.confirm(&replayed).unwrap();
+    let second = replayer.confirm(&selection, &replayed).unwrap();
     assert_eq!(without_clock(second), without_clock(replayed));
 }
 

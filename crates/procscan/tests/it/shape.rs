@@ -31,16 +31,21 @@ impl Drop for Shape {
 
 impl Shape {
     pub(crate) fn spawn(command: &mut Command) -> Self {
+        let program = command.get_program().to_str().unwrap();
+        // A shell may be bash or dash by its file name.
+        let program = if program == "sh" { "" } else { program }.to_owned();
+        Self::spawn_as(command, &program)
+    }
+
+    /// Starts a command that comes to be that program.
+    pub(crate) fn spawn_as(command: &mut Command, program: &str) -> Self {
         command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .process_group(0);
-        let program = command.get_program().to_str().unwrap();
-        // A shell may be bash or dash by its file name.
-        let program = if program == "sh" { "" } else { program }.to_owned();
         Self {
             child: command.spawn().unwrap(),
-            program,
+            program: program.to_owned(),
         }
     }
 

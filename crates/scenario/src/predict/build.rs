@@ -20,9 +20,10 @@ pub(super) fn family<'a>(
     script: &'a Script,
     parent: &Parent,
     facts: PipeFacts,
+    promises: Promises,
 ) -> Result<Family<'a>, NotModelled> {
     let plan = parent.strategy.plan();
-    let mut builder = Builder::new(parent, &plan, facts);
+    let mut builder = Builder::new(parent, &plan, facts, promises);
     let fds = builder.fds;
     let leader = builder.add_script(script, Who::Child, 0, builder.parent, fds)?;
     builder.family.world.leader(leader);
@@ -31,6 +32,15 @@ pub(super) fn family<'a>(
         return Err(NotModelled::TooMany { max: MAX_MEMBERS });
     }
     Ok(builder.family)
+}
+
+/// Whether those who read by draining promise it, which saves orders to try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Promises {
+    /// They do; a script may yet end before it reads, and then the simulation says that the promise is broken.
+    Made,
+    /// They do not.
+    NotMade,
 }
 
 struct Builder<'a> {
@@ -42,10 +52,11 @@ struct Builder<'a> {
     wiring: Wiring,
     /// Channels that are made non-blocking, each with the process that does it.
     nonblock: Vec<(ChannelId, Who)>,
+    promises: Promises,
 }
 
 impl<'a> Builder<'a> {
-    fn new(parent: &Parent, plan: &Plan, facts: PipeFacts) -> Self {
+    fn new(parent: &Parent, plan: &Plan, facts: PipeFacts, promises: Promises) -> Self {
         let mut world = World::new();
         let stdin = parent.stdin_bytes.map(|_| {
             world.channel(match plan.input {
@@ -78,6 +89,7 @@ impl<'a> Builder<'a> {
             facts,
             wiring: plan.wiring,
             nonblock: Vec::new(),
+            promises,
             family: Family {
                 world,
                 processes: vec![(root, Who::Parent)],
@@ -121,6 +133,9 @@ impl<'a> Builder<'a> {
         let world = &mut self.family.world;
         let main = world.task(self.parent, &uses, OnBrokenPipe::GoOn, list(Vec::new()));
         self.family.tasks.push((main, Who::Parent));
+        if until == Until::EndOfFile && self.promises == Promises::Made {
+            self.family.world.drains(main, self.family.reads);
+        }
         if let Some(feeder) = self.add_feeder(parent, plan) {
             // Before anything that may block.
             let after_closes = steps
@@ -205,9 +220,15 @@ impl<'a> Builder<'a> {
             next_writer: writer.saturating_add(1),
             children: Vec::new(),
             uses: Vec::new(),
+            reads: Reads::Nothing,
         };
         self.walk(&script.ops, &mut walk)?;
-        let Walk { children, uses, .. } = walk;
+        let Walk {
+            children,
+            uses,
+            reads,
+            ..
+        } = walk;
         let steps = script.steps_as(writer);
         let program = Program::Script(Box::new(ScriptProgram::new(steps, fds, children)));
         let on_broken_pipe = match script.broken_pipe {
@@ -225,6 +246,11 @@ impl<'a> Builder<'a> {
             .world
             .task(process, &uses, on_broken_pipe, program);
         self.family.tasks.push((task, who));
+        if let (Reads::ToTheEnd, Promises::Made, Fd::Channel(stdin)) =
+            (reads, self.promises, fds.stdin)
+        {
+            self.family.world.drains(task, Channels::of(&[stdin]));
+        }
         Ok(process)
     }
 
@@ -260,8 +286,13 @@ impl<'a> Builder<'a> {
                 Op::Prompt { stream, .. } => walk.use_end((*stream).into()),
                 Op::Stdin { action, .. } => {
                     walk.use_end(Descriptor::Stdin);
-                    if *action == StdinOp::Echo {
-                        walk.use_end(Descriptor::Stdout);
+                    match action {
+                        StdinOp::ReadAll => walk.reads = walk.reads.max(Reads::ToTheEnd),
+                        StdinOp::Echo => {
+                            walk.reads = Reads::Otherwise;
+                            walk.use_end(Descriptor::Stdout);
+                        }
+                        StdinOp::Read(_) | StdinOp::Never => walk.reads = Reads::Otherwise,
                     }
                 }
                 Op::Close { stream } => walk.fds.set(*stream, Fd::Closed),
@@ -269,10 +300,16 @@ impl<'a> Builder<'a> {
                 Op::Capacity { stream, bytes } => {
                     self.check_pipe(walk, *stream, bytes.0)?;
                     walk.use_end(*stream);
+                    self.alter(walk, *stream);
+                    if *stream == Descriptor::Stdin {
+                        walk.reads = Reads::Otherwise;
+                    }
                 }
                 Op::Packet { stream } => {
                     self.check_pipe(walk, (*stream).into(), 0)?;
+                    self.check_unwritten(walk, (*stream).into())?;
                     walk.use_end((*stream).into());
+                    self.alter(walk, (*stream).into());
                 }
                 Op::Background(background) => {
                     let writer = walk.next_writer;
@@ -324,6 +361,28 @@ impl<'a> Builder<'a> {
                 | ChannelKind::Null
                 | ChannelKind::Unmodelled => Err(NotModelled::PipeOnly),
             },
+            Fd::Null | Fd::Closed => Ok(()),
+        }
+    }
+
+    fn alter(&mut self, walk: &Walk<'a>, descriptor: Descriptor) {
+        if let Fd::Channel(channel) = walk.fds.get(descriptor) {
+            self.family.world.altered(channel);
+        }
+    }
+
+    /// A read that finds bytes and a packet behind them may cut the packet off, depending on how long it is.
+    fn check_unwritten(&self, walk: &Walk<'a>, of: Descriptor) -> Result<(), NotModelled> {
+        match walk.fds.get(of) {
+            Fd::Channel(channel) => {
+                let before = walk.uses.contains(&Hold::write(channel))
+                    || self.family.world.writers(channel).next().is_some();
+                if before {
+                    Err(NotModelled::LatePacket)
+                } else {
+                    Ok(())
+                }
+            }
             Fd::Null | Fd::Closed => Ok(()),
         }
     }
@@ -389,6 +448,15 @@ struct Walk<'a> {
     next_writer: u8,
     children: Vec<Started>,
     uses: Vec<Hold>,
+    reads: Reads,
+}
+
+/// How a script reads its input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Reads {
+    Nothing,
+    ToTheEnd,
+    Otherwise,
 }
 
 impl Walk<'_> {

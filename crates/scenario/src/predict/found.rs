@@ -50,6 +50,20 @@ pub enum Ending {
     Endless,
 }
 
+impl Ending {
+    /// The same, or of two that complete the earlier; nothing if they differ otherwise.
+    pub(super) fn or(self, other: Self) -> Option<Self> {
+        match (self, other) {
+            (Self::Completes { after_us: one }, Self::Completes { after_us: other }) => {
+                Some(Self::Completes {
+                    after_us: one.min(other),
+                })
+            }
+            (one, other) => (one == other).then_some(one),
+        }
+    }
+}
+
 /// Why a task never goes on by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -13,11 +13,14 @@ impl fmt::Display for Prediction {
         match self {
             Self::NotModelled { reason } => write!(f, "not modelled: {reason}"),
             Self::Outcomes { outcomes, orders } => {
-                for (index, outcome) in outcomes.iter().enumerate() {
+                for (index, outcome) in outcomes.iter().take(SHOWN).enumerate() {
                     if index > 0 {
                         f.write_str("; or, if the kernel lets them run in another order, it ")?;
                     }
                     write!(f, "{outcome}")?;
+                }
+                if outcomes.len() > SHOWN {
+                    write!(f, "; or in {} other ways", outcomes.len() - SHOWN)?;
                 }
                 match orders {
                     Orders::Irrelevant | Orders::Explored(_) => Ok(()),
@@ -29,6 +32,9 @@ impl fmt::Display for Prediction {
         }
     }
 }
+
+/// More outcomes than this say nothing to a reader; JSON has them all.
+const SHOWN: usize = 2;
 
 impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,11 +1,10 @@
-//! Each class of hang, as the looks would show it.
+//! Artificial deadlocks, each class as the looks would show it, and how runtimes wait.
 
 use pipeclog_waitgraph::class::Class;
-use pipeclog_waitgraph::descriptor::{Access, FileId};
-use pipeclog_waitgraph::diagnose::{Verdict, diagnose};
+use pipeclog_waitgraph::diagnose::Verdict;
 use pipeclog_waitgraph::report::{Confidence, Kind, Report, VerdictName};
-use pipeclog_waitgraph::snapshot::{FileLock, GoProgram, Pid, PosixTimers, State, Tid};
-use pipeclog_waitgraph::wait::{ChildSet, FifoMode, LockKind, SignalSet, Timeout, Wait};
+use pipeclog_waitgraph::snapshot::{GoProgram, Pid, PosixTimers, State, Tid};
+use pipeclog_waitgraph::wait::{ChildSet, SignalSet, Timeout, Wait};
 
 use crate::scene::*;
 
@@ -20,7 +19,7 @@ pub(crate) fn wait_then_read() -> Scene {
 }
 
 #[track_caller]
-fn proven(scene: &Scene, pid: u32, class: Class, kind: Kind, culprit: u32) -> Report {
+pub(crate) fn proven(scene: &Scene, pid: u32, class: Class, kind: Kind, culprit: u32) -> Report {
     let report = deadlock(scene, pid, class, kind, culprit);
     assert_eq!(
         report.confidence,
@@ -33,7 +32,7 @@ fn proven(scene: &Scene, pid: u32, class: Class, kind: Kind, culprit: u32) -> Re
 }
 
 #[track_caller]
-fn probable(scene: &Scene, pid: u32, class: Class, kind: Kind, culprit: u32) -> Report {
+pub(crate) fn probable(scene: &Scene, pid: u32, class: Class, kind: Kind, culprit: u32) -> Report {
     let report = deadlock(scene, pid, class, kind, culprit);
     assert_eq!(report.confidence, Confidence::Probable);
     assert_ne!(report.assumptions, []);
@@ -58,21 +57,6 @@ fn deadlock(scene: &Scene, pid: u32, class: Class, kind: Kind, culprit: u32) -> 
         report.headline
     );
     assert!(report.fix.is_some());
-    report
-}
-
-#[track_caller]
-fn leaked(scene: &Scene, pid: u32, class: Class, holder: u32) -> Report {
-    let report = scene.diagnose(pid).report().clone();
-    assert_eq!(report.verdict, VerdictName::Leaked, "{}", report.headline);
-    assert_eq!(report.class, Some(class));
-    assert!(
-        report
-            .culprit
-            .as_ref()
-            .is_some_and(|c| c.holds.iter().any(|h| h.pid.0 == holder)),
-        "{report:#?}"
-    );
     report
 }
 
@@ -378,176 +362,6 @@ fn a_terminal_whose_master_nobody_reads() {
 }
 
 #[test]
-fn a_reader_that_holds_its_own_write_end() {
-    let mut s = Scene::new();
-    s.process(10, 1, "python2", read(5)).fd(5, reads(21));
-    s.process(11, 10, "sort", read(0))
-        .fd(0, reads(20))
-        .fd(4, writes(20))
-        .fd(1, writes(21));
-    let report = proven(&s, 10, Class::OwnWriteEnd, Kind::True, 11);
-    assert!(
-        report.headline.contains("only it itself can write"),
-        "{}",
-        report.headline
-    );
-    proven(&s, 11, Class::OwnWriteEnd, Kind::True, 11);
-}
-
-#[test]
-fn stdin_that_is_never_closed() {
-    let mut s = Scene::new();
-    s.process(10, 1, "erl", wait4(11)).fd(4, writes(20));
-    s.process(11, 10, "cat", read(0)).fd(0, reads(20));
-    let report = proven(&s, 10, Class::StdinNeverClosed, Kind::True, 10);
-    assert!(
-        report
-            .headline
-            .ends_with("and erl (10) neither writes nor closes it"),
-        "{}",
-        report.headline
-    );
-}
-
-#[test]
-fn a_filter_that_answers_only_at_the_end_of_an_input_that_stays_open() {
-    let mut s = Scene::new();
-    s.process(10, 1, "tclsh", read(5))
-        .fd(4, writes(20))
-        .fd(5, reads(21));
-    s.process(11, 10, "sort", read(0))
-        .fd(0, reads(20))
-        .fd(1, writes(21));
-    proven(&s, 10, Class::StdinNeverClosed, Kind::True, 10);
-}
-
-#[test]
-fn both_read_and_a_buffer_holds_the_answer() {
-    let mut s = Scene::new();
-    s.process(10, 1, "expect", read(5))
-        .fd(4, writes(20))
-        .fd(5, reads(21));
-    s.process(11, 10, "awk", read(0))
-        .fd(0, reads(20))
-        .fd(1, writes(21));
-    proven(&s, 10, Class::StdioBufferStandoff, Kind::True, 11);
-}
-
-#[test]
-fn both_read_by_protocol() {
-    let mut s = Scene::new();
-    s.process(10, 1, "perl", read(5))
-        .fd(4, writes(20))
-        .fd(5, reads(21));
-    s.process(11, 10, "git", read(0))
-        .fd(0, reads(20))
-        .fd(1, writes(21));
-    proven(&s, 10, Class::CoprocessStandoff, Kind::True, 10);
-}
-
-#[test]
-fn a_write_end_leaked_into_a_sibling_that_waits_for_its_own_input() {
-    let mut s = Scene::new();
-    s.process(10, 1, "ghc", wait4(11)).fd(4, writes(22));
-    s.process(11, 10, "sort", read(0)).fd(0, reads(20));
-    s.process(12, 10, "cat", read(0))
-        .fd(0, reads(22))
-        .fd(5, writes(20));
-    proven(&s, 10, Class::LeakedToSibling, Kind::True, 10);
-}
-
-#[test]
-fn a_lock_that_was_held_while_another_thread_forked() {
-    let mut s = Scene::new();
-    s.process(10, 1, "python3", read(5)).fd(5, reads(20));
-    s.process(11, 10, "python3", futex()).fd(6, writes(20));
-    proven(&s, 10, Class::ForkLock, Kind::True, 10);
-}
-
-#[test]
-fn jobserver_tokens_that_everybody_waits_for() {
-    let mut s = Scene::new();
-    s.process(10, 1, "make", wait_any())
-        .fd(3, reads(20))
-        .fd(4, writes(20));
-    s.process(11, 10, "make", read(3))
-        .fd(3, reads(20))
-        .fd(4, writes(20));
-    proven(&s, 10, Class::JobserverTokens, Kind::True, 11);
-}
-
-#[test]
-fn two_fifos_opened_crosswise_are_probable() {
-    let mut s = Scene::new();
-    s.process(9, 1, "sh", wait_any());
-    s.process(10, 9, "left", opens(71, FifoMode::Read));
-    s.process(11, 9, "right", opens(72, FifoMode::Read));
-    probable(&s, 9, Class::FifoOpenOrder, Kind::True, 10);
-}
-
-#[test]
-fn a_spawned_child_that_opens_a_fifo_its_own_parent_would_open() {
-    let mut s = Scene::new();
-    s.process(10, 1, "parent", Wait::Vfork);
-    s.process(11, 10, "parent", opens(71, FifoMode::Write))
-        .with(|p| p.memory = Some(Pid(10)));
-    probable(&s, 10, Class::FifoOpenOrder, Kind::True, 11);
-}
-
-#[test]
-fn a_fifo_between_members_carries_the_assumption_that_nobody_else_opens_it() {
-    let mut s = Scene::new();
-    s.process(10, 1, "sh", wait4(11))
-        .fd(3, fifo(71, Access::Read));
-    s.process(11, 10, "tool", write(1))
-        .fd(1, fifo(71, Access::Write));
-    let report = probable(&s, 10, Class::WaitThenRead, Kind::Artificial, 10);
-    assert!(report.assumptions[0].text.contains("/tmp/fifo71"));
-}
-
-#[test]
-fn a_lock_in_the_loop_is_probable_since_it_may_have_been_passed_on() {
-    let mut s = Scene::new();
-    s.process(10, 1, "sh", wait4(11)).fd(9, file("/var/lock"));
-    s.process(11, 10, "flock", flock(9))
-        .fd(9, file("/var/lock"));
-    s.locks.push(FileLock {
-        kind: LockKind::Flock,
-        file: FileId { dev: 13, ino: 500 },
-        holder: Some(Pid(10)),
-        waiters: vec![Pid(11)],
-    });
-    let report = s.diagnose(10).report().clone();
-    assert_eq!(
-        (report.verdict, report.confidence),
-        (VerdictName::Deadlocked, Confidence::Probable)
-    );
-}
-
-#[test]
-fn an_io_uring_is_probable_at_best() {
-    let mut s = Scene::new();
-    s.process(10, 1, "parent", wait4(11)).fd(3, reads(20));
-    s.process(
-        11,
-        10,
-        "uring",
-        Wait::IoUring {
-            fd: 5,
-            timeout: Timeout::Never,
-        },
-    )
-    .fd(1, writes(20))
-    .fd(5, ring());
-    let report = s.diagnose(10).report().clone();
-    assert_eq!(
-        (report.verdict, report.confidence),
-        (VerdictName::Deadlocked, Confidence::Probable)
-    );
-    assert_eq!(report.deadlock, Some(Kind::Undetermined));
-}
-
-#[test]
 fn a_nested_epoll_set_is_followed() {
     let mut s = Scene::new();
     s.process(10, 1, "loop", epoll_wait(5))
@@ -573,106 +387,6 @@ fn a_nested_epoll_set_is_followed() {
         .fd(1, writes(20))
         .fd(2, writes(21));
     proven(&s, 10, Class::BackPressureForgotten, Kind::Artificial, 10);
-}
-
-#[test]
-fn a_grandchild_keeps_the_write_end() {
-    let mut s = Scene::new();
-    s.process(10, 2, "python3", read(3)).fd(3, reads(20));
-    s.process(12, 1, "sleep", sleep_ms(600_000))
-        .fd(1, writes(20))
-        .fd(2, writes(20));
-    s.process(2, 1, "bash", wait_any());
-    let report = leaked(&s, 10, Class::GrandchildHolds, 12);
-    assert!(
-        report
-            .headline
-            .contains("sleep (12), whose own parent has exited"),
-        "{}",
-        report.headline
-    );
-}
-
-#[test]
-fn a_grandchild_adopted_by_a_subreaper_is_still_one() {
-    let mut s = Scene::new();
-    s.process(2, 1, "harness", sleep_ms(10));
-    s.process(10, 2, "python3", read(3)).fd(3, reads(20));
-    s.process(12, 2, "sleep", sleep_ms(600_000))
-        .fd(1, writes(20));
-    leaked(&s, 10, Class::GrandchildHolds, 12);
-}
-
-#[test]
-fn a_leak_is_found_behind_an_event_loop_with_a_pipe_to_itself() {
-    let mut s = Scene::new();
-    s.process(2, 1, "bash", wait_any());
-    s.process(10, 2, "node", epoll_wait(13))
-        .fd(13, epoll(&[(14, POLLIN, 30), (18, POLLIN, 40)]))
-        .fd(14, reads(30))
-        .fd(15, writes(30))
-        .fd(18, socket(40, 41));
-    s.process(12, 1, "sleep", sleep_ms(600_000))
-        .fd(1, socket(41, 40));
-    leaked(&s, 10, Class::GrandchildHolds, 12);
-}
-
-#[test]
-fn an_end_leaked_into_another_program() {
-    let mut s = Scene::new();
-    s.process(10, 1, "python2", read(5)).fd(5, reads(20));
-    s.process(11, 10, "daemon", sleep_ms(600_000))
-        .fd(1, file("/tmp/log"))
-        .fd(6, writes(20));
-    leaked(&s, 10, Class::LeakedToSibling, 11);
-}
-
-#[test]
-fn a_waiter_that_polls_is_a_stall_only_over_a_window() {
-    let mut s = Scene::new();
-    s.process(10, 1, "rustprog", sleep_ms(10))
-        .fd(3, reads(20))
-        .moving();
-    s.process(11, 10, "tool", write(1)).fd(1, writes(20));
-    assert_eq!(
-        diagnose(&s.looks(2), Pid(10)).report().verdict,
-        VerdictName::Progressing
-    );
-    for target in [10, 11] {
-        let report = diagnose(&s.looks(4), Pid(target)).report().clone();
-        assert_eq!(report.verdict, VerdictName::Stalled, "{}", report.headline);
-        assert_eq!(report.class, Some(Class::PollingWaiter));
-        assert_eq!(report.observed_ms, 1_500);
-    }
-}
-
-#[test]
-fn an_event_loop_that_dropped_a_descriptor_and_serves_on_is_a_stall() {
-    let mut s = Scene::new();
-    s.process(10, 1, "python3", epoll_wait(4))
-        .fd(3, reads(20))
-        .fd(5, network())
-        .fd(4, epoll(&[(5, POLLIN, 77)]))
-        .moving();
-    s.process(11, 10, "tool", write(1)).fd(1, writes(20));
-    let report = diagnose(&s.looks(4), Pid(11)).report().clone();
-    assert_eq!(
-        (report.verdict, report.class),
-        (VerdictName::Stalled, Some(Class::BackPressureForgotten))
-    );
-}
-
-#[test]
-fn a_sink_that_does_not_read() {
-    let mut s = Scene::new();
-    s.process(10, 1, "logger", sleep_ms(600_000))
-        .fd(0, reads(20));
-    s.process(11, 1, "service", write(1)).fd(1, writes(20));
-    let report = diagnose(&s.looks(4), Pid(11)).report().clone();
-    assert_eq!(
-        (report.verdict, report.class),
-        (VerdictName::Stalled, Some(Class::SinkStalled))
-    );
 }
 
 #[test]
@@ -716,4 +430,29 @@ fn a_vfork_parent_waits_for_its_child() {
         (report.verdict, report.confidence),
         (VerdictName::Deadlocked, Confidence::Proven)
     );
+}
+
+#[test]
+fn a_stream_filled_by_the_child_of_a_shell_is_one_of_the_shells() {
+    let mut s = Scene::new();
+    s.process(10, 1, "python3", read(3))
+        .fd(3, reads(20))
+        .fd(4, reads(21));
+    s.process(11, 10, "sh", wait_any())
+        .fd(1, writes(20))
+        .fd(2, writes(21));
+    s.process(12, 11, "seq", write(1))
+        .fd(1, writes(21))
+        .fd(2, writes(21));
+    proven(&s, 10, Class::SequentialRead, Kind::Artificial, 10);
+}
+
+#[test]
+fn a_thousand_threads_on_locks_are_no_trouble() {
+    let mut s = wait_then_read();
+    for tid in 2000..3000 {
+        s.edit(812).thread(tid, "worker", futex());
+    }
+    let report = proven(&s, 812, Class::WaitThenRead, Kind::Artificial, 812);
+    assert_eq!(report.members.len(), 1002);
 }

@@ -80,7 +80,7 @@ fn hostile(payload: &[u8]) -> Report {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4_000))]
+    #![proptest_config(ProptestConfig::with_cases(15_000))]
 
     #[test]
     fn escaped_text_is_printable_on_one_line_and_lossless(payload in payloads()) {

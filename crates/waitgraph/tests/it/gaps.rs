@@ -1,10 +1,12 @@
 //! What could not be read only ever weakens a verdict, and is always said.
 
 use pipeclog_waitgraph::awaited::Assumption;
-use pipeclog_waitgraph::descriptor::Table;
+use pipeclog_waitgraph::bundle::{self, BundleError};
+use pipeclog_waitgraph::descriptor::{Access, Table};
 use pipeclog_waitgraph::diagnose::diagnose;
+use pipeclog_waitgraph::redact::redact;
 use pipeclog_waitgraph::report::{Confidence, VerdictName};
-use pipeclog_waitgraph::snapshot::{Facet, Gap, GapKind, Listing, Pid};
+use pipeclog_waitgraph::snapshot::{Facet, Gap, GapKind, Listing, Peek, Pid};
 
 use crate::deadlocks::wait_then_read;
 use crate::scene::*;
@@ -71,7 +73,7 @@ fn an_unreadable_stranger_is_counted_in_the_closed_world() {
         report
             .closed_world
             .iter()
-            .any(|c| c.starts_with("1 processes not readable")),
+            .any(|c| c.starts_with("1 process not readable")),
         "{:?}",
         report.closed_world
     );
@@ -141,6 +143,58 @@ fn holders_seen_in_either_look_count() {
     *table = Table::Complete(vec![]);
     assert_ne!(
         diagnose(&looks, Pid(812)).report().verdict,
+        VerdictName::Deadlocked
+    );
+}
+
+#[test]
+fn redaction_leaves_no_argument_and_no_path() {
+    let mut s = wait_then_read();
+    s.edit(812)
+        .fd(8, file("/home/me/secret.key"))
+        .fd(9, fifo(71, Access::Read))
+        .with(|p| {
+            p.cmdline = vec!["/opt/secret/python3".into(), "--password=secret".into()];
+            p.exe = Some("/opt/secret/python3".into());
+        });
+    s.peeks.push(Peek {
+        inode: 9,
+        unread_bytes: Some(6),
+        capacity_bytes: None,
+        head: "secret".into(),
+    });
+    let mut look = s.snapshot();
+    redact(std::slice::from_mut(&mut look));
+    let text = serde_json::to_string(&look).unwrap();
+    assert!(
+        !text.contains("secret") && !text.contains("fifo71"),
+        "{text}"
+    );
+    assert!(text.contains("python3"));
+}
+
+#[test]
+fn saved_looks_of_another_version_are_refused_by_name() {
+    let text = bundle::save(&wait_then_read().looks(2)).unwrap();
+    let newer = text.replacen("\"schema_version\":1", "\"schema_version\":9,\"more\":1", 1);
+    assert!(matches!(
+        bundle::load(&newer),
+        Err(BundleError::Version { found: 9 })
+    ));
+    assert!(matches!(bundle::load("{"), Err(BundleError::Malformed(_))));
+    assert!(matches!(
+        bundle::load("{\"schema_version\":1}"),
+        Err(BundleError::Malformed(_))
+    ));
+}
+
+#[test]
+fn saved_looks_out_of_order_are_put_in_order() {
+    let mut looks = wait_then_read().looks(2);
+    looks.iter_mut().for_each(|l| l.processes.reverse());
+    let loaded = bundle::load(&bundle::save(&looks).unwrap()).unwrap();
+    assert_eq!(
+        diagnose(&loaded, Pid(812)).report().verdict,
         VerdictName::Deadlocked
     );
 }

@@ -3,7 +3,10 @@
 mod deadlocks;
 mod encoders;
 mod gaps;
+mod holders;
 mod laws;
+mod leaks_and_stalls;
 mod look_alikes;
 mod scene;
 mod texts;
+mod true_deadlocks;

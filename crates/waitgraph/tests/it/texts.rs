@@ -129,12 +129,14 @@ fn a_long_chain_is_cut_in_the_headline_and_whole_in_the_picture() {
         "{}",
         report.headline
     );
-    assert_eq!(
-        render::human(&report, 100).matches("relay (").count(),
-        6 * 2 + 4 * 2 + 3,
-        "{}",
-        render::human(&report, 100)
-    );
+    let text = render::human(&report, 100);
+    for pid in 20..26 {
+        assert!(
+            text.lines()
+                .any(|l| l.ends_with(&format!(" relay ({pid})"))),
+            "{text}"
+        );
+    }
 }
 
 #[test]

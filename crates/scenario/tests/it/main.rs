@@ -1,0 +1,3 @@
+//! The scenarios that come with the suite, by this crate's own lights.
+
+mod foretold;

@@ -1,0 +1,212 @@
+//! What a report shows for its verdict: who takes part, what is held, what is taken for granted, what was not seen.
+
+use std::collections::BTreeSet;
+
+use crate::analysis::Analysis;
+use crate::channel::{Channel, End};
+use crate::class::Class;
+use crate::diagnose::Verdict;
+use crate::phrase;
+use crate::report::{Held, ReportMember};
+use crate::snapshot::{Gap, GapKind, Pid};
+use crate::world::TaskId;
+
+/// The end of `channel` that `pid` holds: its read end, or if it has none, its write end.
+pub(crate) fn held(analysis: &Analysis<'_>, pid: Pid, channel: &Channel) -> Option<Held> {
+    let ends: Vec<End> = match channel {
+        Channel::Pipe { inode } => vec![End::PipeRead(*inode), End::PipeWrite(*inode)],
+        Channel::Fifo { file, .. } => vec![End::FifoRead(*file), End::FifoWrite(*file)],
+        Channel::Socket { inode, peer } => vec![End::Socket(*peer), End::Socket(*inode)],
+        Channel::Pty { index, devpts } => {
+            vec![
+                End::PtyMaster(*index, *devpts),
+                End::PtySlave(*index, *devpts),
+            ]
+        }
+        Channel::Eventfd { id } => vec![End::Eventfd(*id)],
+    };
+    let world = &analysis.world;
+    let fds = ends
+        .into_iter()
+        .find_map(|end| world.holding_processes(end).remove(&pid))?;
+    let inodes = match channel {
+        Channel::Pipe { inode } => vec![*inode],
+        Channel::Socket { inode, peer } => vec![*inode, *peer],
+        Channel::Fifo { file, .. } => vec![file.ino],
+        Channel::Pty { .. } | Channel::Eventfd { .. } => vec![],
+    };
+    let peek = world
+        .second
+        .peeks
+        .iter()
+        .find(|p| inodes.contains(&p.inode));
+    Some(Held {
+        channel: channel.clone(),
+        pid,
+        fds,
+        unread_bytes: peek.and_then(|p| p.unread_bytes),
+        head: peek.map(|p| p.head.clone()),
+    })
+}
+
+/// Classes that the same facts fit, and that a reader may know the hang by.
+pub(crate) fn related(
+    analysis: &Analysis<'_>,
+    told: &[TaskId],
+    class: Option<Class>,
+) -> Vec<Class> {
+    let mut related = BTreeSet::new();
+    let awaited = told
+        .iter()
+        .filter_map(|t| analysis.waiting(*t))
+        .flat_map(|w| &w.awaited);
+    for what in awaited.map(|a| &a.what).filter(|w| w.shows_full()) {
+        match what.channel() {
+            Some(Channel::Socket { .. }) => {
+                related.insert(Class::SocketpairFull);
+            }
+            Some(Channel::Pipe { inode }) => {
+                let peek = analysis
+                    .world
+                    .second
+                    .peeks
+                    .iter()
+                    .find(|p| p.inode == *inode);
+                let capacity = peek.and_then(|p| p.capacity_bytes);
+                if capacity.is_some_and(|c| c < 65_536) {
+                    related.insert(Class::ShrunkPipe);
+                }
+                if peek
+                    .and_then(|p| p.unread_bytes)
+                    .zip(capacity)
+                    .is_some_and(|(unread, c)| unread < c)
+                {
+                    related.insert(Class::SlotsFull);
+                }
+            }
+            _ => {}
+        }
+    }
+    match class {
+        Some(Class::StdioBufferStandoff) => related.insert(Class::CoprocessStandoff),
+        Some(Class::CoprocessStandoff) => related.insert(Class::StdioBufferStandoff),
+        _ => false,
+    };
+    related.into_iter().filter(|c| Some(*c) != class).collect()
+}
+
+/// How those who are told stand to each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// The last waits for the first.
+    Loop,
+    /// The last waits for nobody of these.
+    Chain,
+}
+
+pub(crate) fn members(
+    analysis: &Analysis<'_>,
+    told: &[TaskId],
+    shape: Shape,
+    rest: &[TaskId],
+) -> Vec<ReportMember> {
+    let first = told.first().copied().filter(|_| shape == Shape::Loop);
+    let next = |at: usize| told.get(at + 1).copied().or(first);
+    let told_members = told.iter().enumerate().filter_map(|(at, id)| {
+        let mut member = member(analysis, *id, next(at))?;
+        member.in_loop = true;
+        if next(at).is_none() {
+            // What keeps the chain from being a deadlock says more than what its end waits for.
+            let broken = analysis.waiting(*id).and_then(|w| w.breaks.first());
+            member.waits = broken.map_or(member.waits, |b| b.why.clone());
+        }
+        Some(member)
+    });
+    told_members
+        .chain(rest.iter().filter_map(|id| member(analysis, *id, None)))
+        .collect()
+}
+
+/// Somebody who takes part, not in the loop; `toward` is the next one of the story.
+fn member(analysis: &Analysis<'_>, id: TaskId, toward: Option<TaskId>) -> Option<ReportMember> {
+    let world = &analysis.world;
+    let (process, task) = world.task(id)?;
+    let awaited = phrase::told(analysis, id, toward);
+    let channel = awaited.and_then(|a| a.what.channel().cloned());
+    Some(ReportMember {
+        actor: phrase::actor(world, id)?,
+        in_loop: false,
+        call: phrase::call(task),
+        fd: awaited.and_then(|a| a.fd),
+        stream: channel
+            .as_ref()
+            .and_then(|c| phrase::stream(process, task, c))
+            .map(str::to_owned),
+        waits: phrase::waits(analysis, id, toward),
+        wakers: awaited.map(|a| a.wakers.clone()).unwrap_or_default(),
+        channel,
+    })
+}
+
+/// What every proof takes for granted, and what of it could not be seen this time.
+pub(crate) fn closed_world(analysis: &Analysis<'_>, target: Pid, verdict: &Verdict) -> Vec<String> {
+    let Verdict::Deadlocked { proof, .. } = verdict else {
+        return Vec::new();
+    };
+    let mut sentences = vec![
+        "no signal comes from outside these processes".to_owned(),
+        "nobody unseen holds an end: none in another pid namespace, none passed through a socket in flight".to_owned(),
+    ];
+    let scan = &analysis.world.second.scan;
+    if scan.real_timers != Some(0) {
+        sentences.push("no alarm(2) or ITIMER_REAL is about to end one of them (/proc does not show whose they are)".to_owned());
+    }
+    let members: BTreeSet<Pid> = proof
+        .certificate()
+        .members
+        .iter()
+        .map(|m| m.task.pid)
+        .collect();
+    let related = analysis.unread_relatives(&members);
+    let unread = analysis
+        .world
+        .second
+        .processes
+        .iter()
+        .filter(|p| p.table == crate::descriptor::Table::Unread);
+    let strangers = unread
+        .filter(|p| !related.contains(&p.pid) && p.pid != target)
+        .count();
+    if strangers > 0 {
+        let noun = if strangers == 1 {
+            "process"
+        } else {
+            "processes"
+        };
+        sentences.push(format!(
+            "{strangers} {noun} not readable, none of this family, hold no end"
+        ));
+    }
+    sentences
+}
+
+/// Gaps that matter: of those who take part, of their relatives, and of the machine.
+pub(crate) fn gaps(analysis: &Analysis<'_>, target: Pid, told: &[TaskId]) -> Vec<Gap> {
+    let mut concerned: BTreeSet<Pid> = told.iter().map(|t| t.pid).collect();
+    concerned.insert(target);
+    let relatives = analysis.unread_relatives(&concerned);
+    concerned.extend(relatives);
+    let below = |pid: Pid| analysis.world.is_descendant(pid, target);
+    let matters = |g: &&Gap| {
+        g.kind != GapKind::Vanished && g.pid.is_none_or(|p| concerned.contains(&p) || below(p))
+    };
+    let gaps: BTreeSet<Gap> = analysis
+        .world
+        .second
+        .gaps
+        .iter()
+        .filter(matters)
+        .cloned()
+        .collect();
+    gaps.into_iter().collect()
+}
