@@ -40,6 +40,8 @@ pub(crate) enum Colour {
 pub(crate) enum Command {
     /// Run every scenario under every strategy, and show which hang and at which byte
     Prove(Prove),
+    /// Run the scenarios, the search for the boundary and the measurements, and write a report of them
+    Report(ReportArgs),
     /// Say what processes wait for, and prove it where they wait for ever
     Diagnose(DiagnoseArgs),
     /// Tell one class of hang in half a page; without a name, list them
@@ -48,8 +50,6 @@ pub(crate) enum Command {
         #[arg(value_name = "CLASS")]
         class: Option<String>,
     },
-    /// Run the scenarios, the search for the boundary and the measurements, and write a report of them
-    Report(ReportArgs),
     /// Run a command under a capture strategy, and hand on what it wrote
     Capture(CaptureArgs),
     /// Be the chatty child: write what the flags or a script say (see `pipeclog chatty --help`)

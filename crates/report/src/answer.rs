@@ -8,10 +8,9 @@ use pipeclog_scenario::outcome::{Agreement, Cell, Effort, Results, Verdict};
 use pipeclog_scenario::strategy::{Delivery, Strategy};
 use pipeclog_scenario::throughput::Samples;
 
-use pipeclog_waitgraph::class::Class;
-
 use crate::hung;
 use crate::markdown::{Align, Table, and, name, number, strategies, text};
+use crate::names::Names;
 use crate::throughput::{ratio, time, wall};
 
 /// More differences than this are counted, not told.
@@ -41,8 +40,9 @@ pub(crate) fn write(to: &mut String, results: &Results) {
     );
     if results.effort == Some(Effort::Quick) {
         to.push_str(
-            "This is a quick run: of the scenarios with a size, those around 65,536 bytes in writes of 4,096; fewer \
-             write sizes, layouts and rounds than the full one.\n\n",
+            "This is a quick run: where scenarios come in many sizes and write sizes, only 65,536 and 65,537 bytes in \
+             writes of 4,096 were run; and the boundary was searched for fewer write sizes and layouts, and the cost \
+             measured for fewer sizes and in fewer rounds, than in a full run.\n\n",
         );
     }
     boundaries(to, results, &hazards);
@@ -263,36 +263,37 @@ fn fastest(to: &mut String, results: &Results, candidates: &[Strategy]) {
     to.push_str(". [The costs](#what-it-costs-when-it-works) are below.\n\n");
 }
 
-/// Hangs that no way of reading cures.
+/// Hangs that no way of reading cures, by the scenarios that act them out.
 fn other_hangs(to: &mut String, cells: &[Cell], sound: &[Strategy]) {
-    let mut classes: Vec<(Class, Vec<Strategy>)> = Vec::new();
+    let mut families: Vec<(&str, Vec<Strategy>)> = Vec::new();
     for cell in cells {
-        let Some((class, _)) = hung::class(cell).filter(|_| sound.contains(&cell.strategy)) else {
+        if hung::class(cell).is_none() || !sound.contains(&cell.strategy) {
             continue;
-        };
-        match classes.iter_mut().find(|(known, _)| *known == class) {
+        }
+        let family = hung::family(cell);
+        match families.iter_mut().find(|(known, _)| *known == family) {
             Some((_, known)) if known.contains(&cell.strategy) => {}
             Some((_, known)) => known.push(cell.strategy),
-            None => classes.push((class, vec![cell.strategy])),
+            None => families.push((family, vec![cell.strategy])),
         }
     }
-    if classes.is_empty() {
+    if families.is_empty() {
         return;
     }
-    classes.sort_unstable();
     to.push_str(
-        "Not every hang is for want of a reader. The scenarios of these classes hang even with those:\n\n",
+        "Not every hang is the reader's fault. These scenarios hang even with those, since what the child waits for is not \
+         its output being read, or what holds a stream open is not the child:\n\n",
     );
-    let (all, some): (Vec<_>, Vec<_>) = classes
+    let (all, some): (Vec<_>, Vec<_>) = families
         .into_iter()
         .partition(|(_, hung)| hung.len() == sound.len());
     if !all.is_empty() {
-        let names: Vec<String> = all.iter().map(|(class, _)| name(class.slug())).collect();
+        let names: Vec<String> = all.iter().map(|(family, _)| name(family)).collect();
         let _ = writeln!(to, "- with every one of them: {}", and(&names));
     }
-    for (class, mut hung) in some {
+    for (family, mut hung) in some {
         hung.sort_unstable();
-        let _ = writeln!(to, "- {}: with {}", name(class.slug()), strategies(&hung));
+        let _ = writeln!(to, "- {}: with {}", name(family), strategies(&hung));
     }
     to.push('\n');
 }
@@ -303,11 +304,13 @@ fn differences(to: &mut String, results: &Results) {
     for cell in &results.cells {
         if cell.agreement() == Agreement::Differs {
             told.push(format!(
-                "{} under `{}`: {}; expected: {}",
+                "{} under `{}`: {}; expected: {}{}",
                 name(&cell.scenario),
                 cell.strategy,
-                text(&cell.outcome.verdict.to_string()),
-                text(&cell.expected.to_string())
+                text(&verdict(cell)),
+                text(&cell.expected.to_string()),
+                cell.contradiction()
+                    .map_or_else(String::new, |foretold| text(&format!("; {foretold}")))
             ));
         }
     }
@@ -345,4 +348,17 @@ fn differences(to: &mut String, results: &Results) {
         let _ = writeln!(to, "- and {} more", number(more as u64));
     }
     to.push('\n');
+}
+
+/// A verdict in words; of a hang, the class that was found too, and names in the place of numbers.
+fn verdict(cell: &Cell) -> String {
+    let verdict = &cell.outcome.verdict;
+    let Verdict::Hung(hang) = verdict else {
+        return verdict.to_string();
+    };
+    let told = Names::of(hang).in_text(&verdict.to_string());
+    match hang.diagnosis.as_ref().and_then(|found| found.class) {
+        Some(class) => format!("{told}; class: {}", class.slug()),
+        None => told,
+    }
 }

@@ -19,7 +19,7 @@ pub(crate) fn write(to: &mut String, cells: &[Cell]) {
     proofs(to, cells);
     for (class, cell, hang) in shown {
         let _ = writeln!(to, "### {}\n", name(class.slug()));
-        write_one(to, cell, hang);
+        write_one(to, class, cell, hang);
     }
 }
 
@@ -38,7 +38,7 @@ fn proofs(to: &mut String, cells: &[Cell]) {
     );
 }
 
-fn write_one(to: &mut String, cell: &Cell, hang: &Hang) {
+fn write_one(to: &mut String, class: Class, cell: &Cell, hang: &Hang) {
     let written = cell.outcome.written;
     let _ = writeln!(
         to,
@@ -50,7 +50,12 @@ fn write_one(to: &mut String, cell: &Cell, hang: &Hang) {
         ended_by(hang.ended_by),
     );
     let mut names = Names::of(hang);
-    if let Some(diagnosis) = &hang.diagnosis {
+    // Of a parent that polls, the engine says rightly that it waits: that is no diagnosis of the hang.
+    let diagnosis = hang
+        .diagnosis
+        .as_ref()
+        .filter(|diagnosis| diagnosis.class == Some(class));
+    if let Some(diagnosis) = diagnosis {
         let _ = writeln!(to, "> {}.\n", escaped(&names.in_text(&diagnosis.headline)));
     }
     for blocked in &hang.blocked {
@@ -60,11 +65,7 @@ fn write_one(to: &mut String, cell: &Cell, hang: &Hang) {
         to.push_str("- Nothing could be read of its processes.\n");
     }
     to.push('\n');
-    if let Some(fix) = hang
-        .diagnosis
-        .as_ref()
-        .and_then(|diagnosis| diagnosis.fix.as_ref())
-    {
+    if let Some(fix) = diagnosis.and_then(|diagnosis| diagnosis.fix.as_ref()) {
         let _ = writeln!(
             to,
             "The way out: {}\n",
@@ -82,7 +83,7 @@ fn one_of_each_class(cells: &[Cell]) -> Vec<(Class, &Cell, &Hang)> {
         .filter_map(|cell| Some((cell, hung::class(cell)?)))
         .collect();
     // The scenario that is there to show the class comes before those that happen to hang in it.
-    hung.sort_by_key(|(cell, (class, _))| family(cell) != class.slug());
+    hung.sort_by_key(|(cell, (class, _))| hung::family(cell) != class.slug());
     let mut shown: Vec<(Class, &Cell, &Hang)> = Vec::new();
     for (cell, (class, hang)) in hung {
         if !shown.iter().any(|(known, _, _)| *known == class) {
@@ -91,10 +92,6 @@ fn one_of_each_class(cells: &[Cell]) -> Vec<(Class, &Cell, &Hang)> {
     }
     shown.sort_by_key(|(class, _, _)| *class);
     shown
-}
-
-fn family(cell: &Cell) -> &str {
-    cell.row.split('/').next().unwrap_or_default()
 }
 
 fn ended_by(ended_by: EndedBy) -> &'static str {

@@ -1,4 +1,4 @@
-//! Trials that hung as expected, by class.
+//! Trials that hung as expected, by class and by family.
 
 use pipeclog_scenario::outcome::{Cell, Hang, Verdict};
 use pipeclog_scenario::scenario::Expect;
@@ -10,4 +10,9 @@ pub(crate) fn class(cell: &Cell) -> Option<(Class, &Hang)> {
         (Expect::Hangs { class }, Verdict::Hung(hang)) => Some((*class, hang)),
         _ => None,
     }
+}
+
+/// The family of the cell's scenario: what stands before the point of it.
+pub(crate) fn family(cell: &Cell) -> &str {
+    cell.row.split('/').next().unwrap_or_default()
 }

@@ -116,10 +116,11 @@ fn measure(args: &ReportArgs) -> anyhow::Result<Results> {
 
 fn matrix(pool: &Pool, effort: Effort, jobs: usize, facts: PipeFacts) -> anyhow::Result<Vec<Cell>> {
     let scenarios = fixtures::scenarios().context("failed to read the built-in scenarios")?;
-    let chosen = scenarios.iter().filter(|scenario| match effort {
-        Effort::Full => !scenario.is_slow(),
-        Effort::Quick => !scenario.is_slow() && is_in_quick_run(scenario),
-    });
+    let quick = scenarios.iter().filter(|scenario| !scenario.is_slow());
+    let chosen: Vec<&Scenario> = match effort {
+        Effort::Full => quick.collect(),
+        Effort::Quick => representatives(&quick.collect::<Vec<_>>()),
+    };
     let trials: Vec<Trial<'_>> = run::trials(chosen).collect();
     let bar = run::progress(trials.len(), "trials");
     let cells = run::each(&trials, jobs, &bar, |trial| {
@@ -129,16 +130,42 @@ fn matrix(pool: &Pool, effort: Effort, jobs: usize, facts: PipeFacts) -> anyhow:
     Ok(cells.into_iter().flatten().collect())
 }
 
-/// Scenarios without a size, and those around the boundary whose writes are pages.
-fn is_in_quick_run(scenario: &Scenario) -> bool {
-    let Some(size) = scenario.size else {
-        return true;
+/// Of a row with sizes around the boundary, those two; of a family with sizes that has writes of pages, those.
+fn representatives<'a>(scenarios: &[&'a Scenario]) -> Vec<&'a Scenario> {
+    let is_at_boundary = |scenario: &Scenario| {
+        scenario
+            .size
+            .is_some_and(|size| QUICK_SIZES.contains(&size.0))
     };
-    let writes_pages = |op: &Op| match op {
+    let has_boundary = |row: &str| {
+        scenarios
+            .iter()
+            .any(|other| other.row == row && is_at_boundary(other))
+    };
+    let has_pages = |family: &str| {
+        scenarios
+            .iter()
+            .any(|other| self::family(other) == family && writes_pages(other))
+    };
+    scenarios
+        .iter()
+        .copied()
+        .filter(|scenario| is_at_boundary(scenario) || !has_boundary(&scenario.row))
+        .filter(|scenario| {
+            scenario.size.is_none() || writes_pages(scenario) || !has_pages(family(scenario))
+        })
+        .collect()
+}
+
+fn family(scenario: &Scenario) -> &str {
+    scenario.row.split('/').next().unwrap_or_default()
+}
+
+fn writes_pages(scenario: &Scenario) -> bool {
+    scenario.script.ops.iter().any(|op| match op {
         Op::Write(write) => write.write_size == WriteSize::Fixed(Size(4096)),
         _ => false,
-    };
-    QUICK_SIZES.contains(&size.0) && scenario.script.ops.iter().any(writes_pages)
+    })
 }
 
 fn boundaries(pool: &Pool, effort: Effort, jobs: usize, facts: PipeFacts) -> Vec<Boundary> {

@@ -150,7 +150,7 @@ fn the_report_answers_first_and_then_shows_why() {
 
 **1 of 2 ways to capture a child's output hang once the child has written enough: `wait_then_read`. 1 never did.** A pipe is a bounded buffer: when it is full, the child's write waits until somebody reads. A parent that first waits for something else (the child's exit, the end of the other stream, room for its own input) waits for ever.
 
-This is a quick run: of the scenarios with a size, those around 65,536 bytes in writes of 4,096; fewer write sizes, layouts and rounds than the full one.
+This is a quick run: where scenarios come in many sizes and write sizes, only 65,536 and 65,537 bytes in writes of 4,096 were run; and the boundary was searched for fewer write sizes and layouts, and the cost measured for fewer sizes and in fewer rounds, than in a full run.
 
 | hangs | when the child fills | completes with at most | with the worst write size, at most |
 | --- | --- | --: | --: |
