@@ -49,13 +49,14 @@ pub(crate) fn held(analysis: &Analysis<'_>, pid: Pid, channel: &Channel) -> Opti
     })
 }
 
-/// Classes that the same facts fit, and that a reader may know the hang by.
+/// Classes that the same facts fit, and that a reader may know the hang by; those of `other_loops` among them.
 pub(crate) fn related(
     analysis: &Analysis<'_>,
     told: &[TaskId],
     class: Option<Class>,
+    other_loops: BTreeSet<Class>,
 ) -> Vec<Class> {
-    let mut related = BTreeSet::new();
+    let mut related = other_loops;
     let awaited = told
         .iter()
         .filter_map(|t| analysis.waiting(*t))

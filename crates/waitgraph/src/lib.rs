@@ -18,6 +18,7 @@ mod graph;
 mod headline;
 mod inert;
 mod leak;
+mod loops;
 mod objects;
 mod phrase;
 pub mod redact;

@@ -150,10 +150,13 @@ pub(crate) fn told<'a>(
 ) -> Option<&'a Awaited> {
     let awaited = &analysis.waiting(id)?.awaited;
     let concerns = |a: &&Awaited| toward.is_some_and(|t| a.wakers.contains(&t));
-    // A channel tells more than a signal that comes from the same child.
-    let channels = awaited.iter().filter(|a| a.what.channel().is_some());
-    channels
-        .clone()
+    // A full channel tells most; any between processes tells more than a signal that comes from the same child.
+    let full = awaited.iter().filter(|a| a.what.shows_full());
+    let is_eventfd = |c: &Channel| matches!(c, Channel::Eventfd { .. });
+    let channels = awaited
+        .iter()
+        .filter(|a| a.what.channel().is_some_and(|c| !is_eventfd(c)));
+    full.chain(channels)
         .find(concerns)
         .or_else(|| awaited.iter().find(concerns))
         .or_else(|| awaited.first())
