@@ -370,7 +370,7 @@ impl Cell {
 
 impl Hang {
     /// Whether the engine's class is `class`, or it names it as one that the same facts fit. Where it has found no more
-    /// than a wait, that there is a hang must do.
+    /// than a wait, or names no class, that there is a hang must do.
     fn fits(&self, class: Class) -> bool {
         let Some(diagnosis) = &self.diagnosis else {
             return true;
@@ -381,7 +381,8 @@ impl Hang {
             | VerdictName::Leaked
             | VerdictName::Stalled
             | VerdictName::Stopped => {
-                diagnosis.class == Some(class) || diagnosis.related.contains(&class)
+                diagnosis.class.is_none_or(|found| found == class)
+                    || diagnosis.related.contains(&class)
             }
         }
     }
