@@ -1,6 +1,6 @@
 //! What a look at `/proc` costs, beside the tools that people use for it: `cargo bench -p pipeclog-benches --bench scan`.
 //!
-//! The herd makes the machine a busy one: processes with a dozen descriptors each, all of which every tool lists. The
+//! The herd makes the machine a busy one: processes with a dozen ends of pipes each, all of which every tool lists. The
 //! hang is a writer whose pipe nobody reads.
 #![expect(
     clippy::unwrap_used,
@@ -18,7 +18,8 @@ use nix::sys::signal::{Signal, killpg};
 use pipeclog_procscan::{Scanner, Selection};
 use pipeclog_waitgraph::snapshot::{Pid, Wait};
 
-const HERD: usize = 500;
+/// Processes of the herd, in threes: a shell, and two that hold a dozen ends of one pipe.
+const HERD: usize = 600;
 
 /// Processes that end with the bench.
 struct Group(Vec<Child>);
@@ -45,9 +46,13 @@ fn spawn(script: &str) -> Child {
 }
 
 fn scans(criterion: &mut Criterion) {
-    let dozen: String = (3..10).map(|fd| format!("{fd}</dev/null ")).collect();
-    let herd = format!("exec {dozen}; exec sleep 100000");
-    let _herd = Group((0..HERD).map(|_| spawn(&herd)).collect());
+    let dozen = |from: &str| (3..10).map(|fd| format!("{fd}{from} ")).collect::<String>();
+    let herd = format!(
+        "sleep 100000 {} | exec sleep 100000 {}",
+        dozen(">&1"),
+        dozen("<&0")
+    );
+    let _herd = Group((0..HERD / 3).map(|_| spawn(&herd)).collect());
     // The reader lives, and never reads.
     let hang = Group(vec![spawn("head -c 1000000 /dev/zero | sleep 100000")]);
     let tree = Selection::Tree(vec![Pid(hang.0[0].id())]);

@@ -41,9 +41,51 @@ pub(crate) struct Holder {
     pub(crate) fd: u32,
 }
 
+/// From how many processes on a second thread pays: each costs some 50 µs, nearly all of it in the kernel.
+const WORTH_A_THREAD: usize = 64;
+/// More threads than this gain little: they meet in the kernel's locks.
+const MOST_THREADS: usize = 2;
+
 impl Index {
+    /// Lists the descriptors of many processes, on several processors if there are many.
+    pub(crate) fn visit_all(&mut self, source: &dyn Source, directories: &[(u32, String)]) {
+        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let threads = (directories.len() / WORTH_A_THREAD).clamp(1, processors.min(MOST_THREADS));
+        let share = directories.len().div_ceil(threads).max(1);
+        let visit = |share: &[(u32, String)]| {
+            let mut part = Self::default();
+            for (pid, directory) in share {
+                part.visit(source, *pid, directory);
+            }
+            part
+        };
+        std::thread::scope(|scope| {
+            let mut shares = directories.chunks(share);
+            let own = shares.next();
+            let others: Vec<_> = shares
+                .map(|share| (share, scope.spawn(move || visit(share))))
+                .collect();
+            if let Some(own) = own {
+                self.merge(visit(own));
+            }
+            for (share, other) in others {
+                // A thread that panicked, a bug of ours, has left its share undone.
+                let part = other.join().unwrap_or_else(|_| visit(share));
+                self.merge(part);
+            }
+        });
+    }
+
+    fn merge(&mut self, part: Self) {
+        for (key, holders) in part.holders {
+            self.holders.entry(key).or_default().extend(holders);
+        }
+        self.unread.extend(part.unread);
+        self.visited.extend(part.visited);
+    }
+
     /// Lists the descriptors of a process. `directory` is that of a living thread.
-    pub(crate) fn visit(&mut self, source: &dyn Source, pid: u32, directory: &str) {
+    fn visit(&mut self, source: &dyn Source, pid: u32, directory: &str) {
         self.visited.insert(pid);
         let holders = &mut self.holders;
         let listed = source.descriptors(directory, &mut |fd, text| {

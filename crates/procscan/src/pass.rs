@@ -254,17 +254,20 @@ impl<'a> Pass<'a> {
     }
 
     fn index_all(&mut self) {
-        for (&pid, stat) in &self.stats {
-            if stat.is_kernel_worker() || self.index.has_visited(pid) {
-                continue;
-            }
-            let directory = match (stat.state, stat.threads) {
+        let programs = self
+            .stats
+            .iter()
+            .filter(|(_, stat)| !stat.is_kernel_worker());
+        let unvisited = programs.filter(|(pid, _)| !self.index.has_visited(**pid));
+        let directories = unvisited.map(|(&pid, stat)| {
+            let speaker = match (stat.state, stat.threads) {
                 (b'Z', 2..) => living_thread(self.source, pid),
                 _ => None,
             };
-            let speaker = directory.unwrap_or(pid);
-            self.index.visit(self.source, pid, &format!("{speaker}/fd"));
-        }
+            (pid, format!("{}/fd", speaker.unwrap_or(pid)))
+        });
+        let directories: Vec<(u32, String)> = directories.collect();
+        self.index.visit_all(self.source, &directories);
     }
 
     fn close(&mut self) {
