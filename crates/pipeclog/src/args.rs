@@ -7,6 +7,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::command::capture::CaptureArgs;
 use crate::command::diagnose::DiagnoseArgs;
+use crate::command::limits::LimitsArgs;
+use crate::command::predict::PredictArgs;
 use crate::command::report::ReportArgs;
 
 /// Finds out why a program hangs on a pipe, proves it, and helps to get out of it.
@@ -44,6 +46,10 @@ pub(crate) enum Command {
     Report(ReportArgs),
     /// Say what processes wait for, and prove it where they wait for ever
     Diagnose(DiagnoseArgs),
+    /// Say what a pipe holds, or what would come of a script, before anything runs
+    Predict(PredictArgs),
+    /// Say what pipes are like on this machine, and how near this user is to its limits
+    Limits(LimitsArgs),
     /// Tell one class of hang in half a page; without a name, list them
     Explain {
         /// The slug of a class, as the tables and diagnoses show it.

@@ -40,6 +40,8 @@ fn main() -> ExitCode {
         Command::Capture(args) => command::capture::run(args),
         Command::Diagnose(args) => command::diagnose::run(&args),
         Command::Explain { class } => command::explain::run(class.as_deref()),
+        Command::Predict(args) => command::predict::run(&args),
+        Command::Limits(args) => command::limits::run(&args),
         Command::Drain => command::capture::drain(),
         Command::Worker => command::worker::run(),
         // Handled above.

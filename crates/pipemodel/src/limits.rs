@@ -75,6 +75,31 @@ impl ShrunkPipe {
         }
     }
 
+    /// By the text of `/proc/sys/kernel/osrelease`, such as `6.18.44-generic`.
+    ///
+    /// # Errors
+    ///
+    /// [`ParseLimitError`] if it does not begin with two numbers.
+    pub fn parse(osrelease: &[u8]) -> Result<Self, ParseLimitError> {
+        let number = |part: Option<&str>| {
+            let part = part?;
+            let end = part
+                .find(|c: char| !c.is_ascii_digit())
+                .unwrap_or(part.len());
+            part.get(..end)?.parse().ok()
+        };
+        let text = std::str::from_utf8(osrelease).unwrap_or_default();
+        let mut parts = text.trim_ascii().split('.');
+        match (number(parts.next()), number(parts.next())) {
+            (Some(major), Some(minor)) => Ok(Self::of_kernel(major, minor)),
+            _ => Err(ParseLimitError::new(
+                "sys/kernel/osrelease",
+                "a version such as 6.18.44",
+                osrelease,
+            )),
+        }
+    }
+
     const fn slots(self) -> u32 {
         match self {
             Self::OneSlot => 1,
@@ -92,6 +117,52 @@ pub enum Privilege {
     SysAdmin,
     /// `CAP_SYS_RESOURCE`: no limit holds.
     SysResource,
+}
+
+impl Privilege {
+    /// By `/proc/self/status` (its line `CapEff`) and `/proc/self/uid_map`: outside the first user namespace capabilities lift no
+    /// limit of pipes.
+    ///
+    /// # Errors
+    ///
+    /// [`ParseLimitError`] if there is no such line, or no hexadecimal number in it.
+    pub fn parse(status: &[u8], uid_map: &[u8]) -> Result<Self, ParseLimitError> {
+        let line = status
+            .split(|byte| *byte == b'\n')
+            .find_map(|line| line.strip_prefix(b"CapEff:"))
+            .unwrap_or_default();
+        let capabilities = std::str::from_utf8(line)
+            .ok()
+            .and_then(|text| u64::from_str_radix(text.trim_ascii(), 16).ok())
+            .ok_or_else(|| {
+                ParseLimitError::new("self/status", "a line CapEff with a number", line)
+            })?;
+        let has = |capability: u32| capabilities & (1 << capability) != 0;
+        Ok(if !is_first_namespace(uid_map) {
+            Self::Ordinary
+        } else if has(CAP_SYS_RESOURCE) {
+            Self::SysResource
+        } else if has(CAP_SYS_ADMIN) {
+            Self::SysAdmin
+        } else {
+            Self::Ordinary
+        })
+    }
+}
+
+/// Numbers of `include/uapi/linux/capability.h`.
+const CAP_SYS_ADMIN: u32 = 21;
+const CAP_SYS_RESOURCE: u32 = 24;
+
+/// The first namespace maps every user to itself (user_namespaces(7)).
+fn is_first_namespace(uid_map: &[u8]) -> bool {
+    let mut numbers = uid_map
+        .split(u8::is_ascii_whitespace)
+        .filter(|number| !number.is_empty());
+    [b"0".as_slice(), b"0", b"4294967295"]
+        .into_iter()
+        .all(|number| numbers.next() == Some(number))
+        && numbers.next().is_none()
 }
 
 /// What pipe(2) gives now.
@@ -136,13 +207,13 @@ impl Limits {
         page: PageSize,
         shrunk: ShrunkPipe,
     ) -> Result<Self, ParseLimitError> {
-        let max_bytes = parse_number("pipe-max-size", files.max_size)?;
-        let soft = parse_number("pipe-user-pages-soft", files.user_pages_soft)?;
-        let hard = parse_number("pipe-user-pages-hard", files.user_pages_hard)?;
+        let max_bytes = parse_number("sys/fs/pipe-max-size", files.max_size)?;
+        let soft = parse_number("sys/fs/pipe-user-pages-soft", files.user_pages_soft)?;
+        let hard = parse_number("sys/fs/pipe-user-pages-hard", files.user_pages_hard)?;
         Ok(Self {
             page,
             max_bytes: u32::try_from(max_bytes)
-                .map_err(|_| ParseLimitError::new("pipe-max-size", files.max_size))?,
+                .map_err(|_| ParseLimitError::number("sys/fs/pipe-max-size", files.max_size))?,
             user_pages_soft: UserPages::from_sysctl(soft),
             user_pages_hard: UserPages::from_sysctl(hard),
             shrunk,
@@ -244,20 +315,26 @@ fn parse_number(file: &'static str, bytes: &[u8]) -> Result<u64, ParseLimitError
     std::str::from_utf8(bytes)
         .ok()
         .and_then(|text| text.trim_ascii().parse().ok())
-        .ok_or_else(|| ParseLimitError::new(file, bytes))
+        .ok_or_else(|| ParseLimitError::number(file, bytes))
 }
 
 /// A limit's file that does not hold a number that the kernel would print.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseLimitError {
     file: &'static str,
+    expected: &'static str,
     found: String,
 }
 
 impl ParseLimitError {
-    fn new(file: &'static str, found: &[u8]) -> Self {
+    fn number(file: &'static str, found: &[u8]) -> Self {
+        Self::new(file, "a decimal number", found)
+    }
+
+    fn new(file: &'static str, expected: &'static str, found: &[u8]) -> Self {
         Self {
             file,
+            expected,
             // Enough to see what stood there; the bytes may be any.
             found: found.escape_ascii().take(40).map(char::from).collect(),
         }
@@ -268,8 +345,8 @@ impl fmt::Display for ParseLimitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "failed to parse /proc/sys/fs/{}: expected a decimal number, found \"{}\"",
-            self.file, self.found
+            "failed to parse /proc/{}: expected {}, found \"{}\"",
+            self.file, self.expected, self.found
         )
     }
 }

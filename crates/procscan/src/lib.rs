@@ -9,6 +9,7 @@ mod gaps;
 mod holders;
 mod index;
 mod lane;
+pub mod limits;
 mod locks;
 mod memo;
 mod memory;

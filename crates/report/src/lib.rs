@@ -2,6 +2,7 @@
 
 mod answer;
 mod boundary;
+pub mod curve;
 mod document;
 mod evidence;
 mod glance;

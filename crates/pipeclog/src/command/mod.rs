@@ -3,6 +3,8 @@
 pub(crate) mod capture;
 pub(crate) mod diagnose;
 pub(crate) mod explain;
+pub(crate) mod limits;
+pub(crate) mod predict;
 pub(crate) mod prove;
 pub(crate) mod report;
 pub(crate) mod worker;

@@ -140,3 +140,38 @@ fn the_files_are_parsed_and_a_bad_one_is_named() {
         r#"failed to parse /proc/sys/fs/pipe-user-pages-soft: expected a decimal number, found "\xffmany\n""#
     );
 }
+
+#[test]
+fn the_kernels_version_says_what_a_shrunk_pipe_is() {
+    for (osrelease, expected) in [
+        (&b"6.18.44-fc-v669\n"[..], Ok(ShrunkPipe::TwoSlots)),
+        (b"5.10.0-28-amd64\n", Ok(ShrunkPipe::OneSlot)),
+        (b"5.14-rc1", Ok(ShrunkPipe::TwoSlots)),
+    ] {
+        assert_eq!(ShrunkPipe::parse(osrelease), expected);
+    }
+    for bad in [&b""[..], b"Linux", b"6", b"\xff.1"] {
+        assert!(ShrunkPipe::parse(bad).is_err(), "{bad:?}");
+    }
+}
+
+#[test]
+fn capabilities_count_in_the_first_user_namespace_alone() {
+    let first = b"         0          0 4294967295\n";
+    let inner = b"         0       1000          1\n";
+    let status = |caps: &str| format!("Name:\tx\nCapEff:\t{caps}\nCapBnd:\tffff\n").into_bytes();
+    for (caps, uid_map, expected) in [
+        ("000001ffffffffff", &first[..], Privilege::SysResource),
+        ("000001fffeffffff", first, Privilege::SysAdmin),
+        ("0000000000000000", first, Privilege::Ordinary),
+        ("000001ffffffffff", inner, Privilege::Ordinary),
+    ] {
+        assert_eq!(
+            Privilege::parse(&status(caps), uid_map),
+            Ok(expected),
+            "{caps}"
+        );
+    }
+    assert!(Privilege::parse(b"Name:\tx\n", first).is_err());
+    assert!(Privilege::parse(&status("wide"), first).is_err());
+}

@@ -237,8 +237,9 @@ impl<P: Iterator<Item = Step>> Task<P> {
     }
 }
 
-/// How many equal writes are taken at once: many, so that a run costs as one; and bounded, since the first may block for ever.
-const RUN_MAX: u64 = 1 << 17;
+/// How many equal writes are taken at once: many, so that a run costs as one; and bounded, since the first may block for ever, and
+/// then the others were taken for nothing.
+const RUN_MAX: u64 = 1 << 12;
 
 impl Channel {
     fn new(kind: &ChannelKind) -> Self {

@@ -118,8 +118,9 @@ impl<'a> ScriptProgram<'a> {
         }
     }
 
-    fn lower(&mut self, step: &Step<'_>) {
-        let lowered = match step {
+    /// The step as one of the model, if it is one there; a wait for several children is put into `ready`.
+    fn lower(&mut self, step: &Step<'_>) -> Option<ModelStep> {
+        match step {
             Step::Write(chunk) => self.write(chunk.stream, chunk.len as u64),
             Step::Read { limit, read_size } => self.read(*limit, *read_size as u64),
             Step::Echo { read_size } => self.echo(*read_size as u64),
@@ -171,8 +172,7 @@ impl<'a> ScriptProgram<'a> {
             }
             // The first thread only waits for the second, so that their steps are those of one. FIFOs were refused before.
             Step::Thread | Step::Join | Step::Fifo { .. } => None,
-        };
-        self.ready.extend(lowered);
+        }
     }
 
     fn write(&self, stream: Stream, bytes: u64) -> Option<ModelStep> {
@@ -266,7 +266,9 @@ impl Iterator for ScriptProgram<'_> {
                 return Some(step);
             }
             let step = self.steps.next()?;
-            self.lower(&step);
+            if let Some(lowered) = self.lower(&step) {
+                return Some(lowered);
+            }
         }
     }
 }
