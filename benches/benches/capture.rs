@@ -20,9 +20,9 @@ const WRITE_SIZE: u64 = 64 << 10;
 const DEADLINE: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
-    let mut arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     if arguments.first().is_some_and(|first| first == "chatty") {
-        return pipeclog_chatty::main(&["chatty"], arguments.drain(1..));
+        return pipeclog_chatty::main(&["chatty"], arguments);
     }
     let program = std::env::current_exe().expect("a running program has a file");
     let mut criterion = Criterion::default()
