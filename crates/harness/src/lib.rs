@@ -1,13 +1,16 @@
 #![doc = include_str!("../README.md")]
 
+pub mod boundary;
 pub mod cell;
 mod evidence;
 pub mod fixtures;
 mod judge;
 pub mod library;
+pub mod machine;
 pub mod pool;
 mod quiet;
 pub mod stop;
+pub mod throughput;
 mod tree;
 pub mod trial;
 mod watch;

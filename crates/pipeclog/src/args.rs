@@ -6,6 +6,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::command::capture::CaptureArgs;
+use crate::command::diagnose::DiagnoseArgs;
+use crate::command::limits::LimitsArgs;
+use crate::command::predict::PredictArgs;
+use crate::command::report::ReportArgs;
 
 /// Finds out why a program hangs on a pipe, proves it, and helps to get out of it.
 #[derive(Debug, Parser)]
@@ -38,6 +42,20 @@ pub(crate) enum Colour {
 pub(crate) enum Command {
     /// Run every scenario under every strategy, and show which hang and at which byte
     Prove(Prove),
+    /// Run the scenarios, the search for the boundary and the measurements, and write a report of them
+    Report(ReportArgs),
+    /// Say what processes wait for, and prove it where they wait for ever
+    Diagnose(DiagnoseArgs),
+    /// Say what a pipe holds, or what would come of a script, before anything runs
+    Predict(PredictArgs),
+    /// Say what pipes are like on this machine, and how near this user is to its limits
+    Limits(LimitsArgs),
+    /// Tell one class of hang in half a page; without a name, list them
+    Explain {
+        /// The slug of a class, as the tables and diagnoses show it.
+        #[arg(value_name = "CLASS")]
+        class: Option<String>,
+    },
     /// Run a command under a capture strategy, and hand on what it wrote
     Capture(CaptureArgs),
     /// Be the chatty child: write what the flags or a script say (see `pipeclog chatty --help`)

@@ -1,13 +1,8 @@
 //! The command line: arguments, progress, colour, exit codes.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "the command line is what prints"
-)]
-
 mod args;
 mod command;
+mod run;
 mod table;
 mod units;
 
@@ -41,7 +36,12 @@ fn main() -> ExitCode {
     }
     let done = match cli.command {
         Command::Prove(args) => command::prove::run(&args),
+        Command::Report(args) => command::report::run(&args),
         Command::Capture(args) => command::capture::run(args),
+        Command::Diagnose(args) => command::diagnose::run(&args),
+        Command::Explain { class } => command::explain::run(class.as_deref()),
+        Command::Predict(args) => command::predict::run(&args),
+        Command::Limits(args) => command::limits::run(&args),
         Command::Drain => command::capture::drain(),
         Command::Worker => command::worker::run(),
         // Handled above.

@@ -108,3 +108,17 @@ fn bands(matrix: &Matrix, names: usize, width: usize) -> Vec<Vec<Column>> {
     }
     bands
 }
+
+/// Columns of the terminal; without one, [`WIDTH_WITHOUT_TERMINAL`].
+pub(crate) fn terminal_width() -> u16 {
+    rustix::termios::tcgetwinsize(std::io::stdout())
+        .ok()
+        .map(|size| size.ws_col)
+        .filter(|columns| *columns > 0)
+        .unwrap_or(WIDTH_WITHOUT_TERMINAL)
+}
+
+/// Columns for prose: no wider than is pleasant to read.
+pub(crate) fn text_columns() -> usize {
+    usize::from(terminal_width()).min(100)
+}

@@ -49,7 +49,9 @@ impl Holders<'_> {
             }
             Need::Fifo(file) => self.fifo(file),
             // These name processes by themselves.
-            Need::Process(_) | Need::Children(_) | Need::Locks(_) => BTreeSet::new(),
+            Need::Process(_) | Need::Children(_) | Need::AnyChild(_) | Need::Locks(_) => {
+                BTreeSet::new()
+            }
         }
     }
 

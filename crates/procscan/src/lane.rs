@@ -2,15 +2,19 @@
 //!
 //! Some files of `/proc` make the reader wait for the target's memory map or for the file system behind the
 //! target's pages, and no signal ends such a wait. They are asked for on a helper thread, and the asker waits for a
-//! bounded time. A helper that does not come back is abandoned, and the next question gets a new one; after
-//! [`MOST_STUCK`] of them nothing more is asked, so that a hung machine cannot collect threads of ours.
+//! bounded time. A helper that does not come back is left behind, and the next question gets a new one; while
+//! [`MOST_STUCK`] of them are out nothing more is asked, so that a hung machine cannot collect threads of ours.
 
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// How many abandoned helpers are too many.
-const MOST_STUCK: usize = 8;
+/// How many helpers that do not come back are too many.
+const MOST_STUCK: usize = 4;
+
+/// Either the answer is there or the asker has left: what comes second finds this.
+const SETTLED: bool = true;
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -18,13 +22,9 @@ type Job = Box<dyn FnOnce() + Send>;
 #[derive(Debug)]
 pub(crate) struct Lane {
     bound: Duration,
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    helper: Option<Sender<Job>>,
-    stuck: usize,
+    helper: Mutex<Option<Sender<Job>>>,
+    /// Helpers that were left behind and have not come back yet.
+    stuck: Arc<AtomicUsize>,
 }
 
 /// No answer came within the bound, or too many earlier ones are still out.
@@ -35,7 +35,8 @@ impl Lane {
     pub(crate) fn new(bound: Duration) -> Self {
         Self {
             bound,
-            state: Mutex::default(),
+            helper: Mutex::default(),
+            stuck: Arc::default(),
         }
     }
 
@@ -44,32 +45,41 @@ impl Lane {
         &self,
         question: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, NoAnswer> {
-        let mut state = self
-            .state
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        if state.stuck >= MOST_STUCK {
+        let mut idle = self.helper.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.stuck.load(Ordering::Acquire) >= MOST_STUCK {
             return Err(NoAnswer);
         }
         let (reply, answer) = channel();
+        let (stuck, fate) = (Arc::clone(&self.stuck), Arc::new(AtomicBool::new(false)));
+        let helpers_fate = Arc::clone(&fate);
         let job: Job = Box::new(move || {
-            // The asker has gone if the bound has passed; then nobody wants the answer.
+            // The asker may have gone; then nobody wants the answer.
             let _ = reply.send(question());
+            if helpers_fate.swap(SETTLED, Ordering::AcqRel) == SETTLED {
+                stuck.fetch_sub(1, Ordering::AcqRel);
+            }
         });
-        let helper = match state.helper.take() {
+        let helper = match idle.take() {
             Some(helper) => helper,
             None => spawn().ok_or(NoAnswer)?,
         };
         helper.send(job).map_err(|_| NoAnswer)?;
         match answer.recv_timeout(self.bound) {
             Ok(answer) => {
-                state.helper = Some(helper);
+                *idle = Some(helper);
                 Ok(answer)
             }
             Err(RecvTimeoutError::Timeout) => {
-                // Dropping the sender ends the helper if it ever comes back.
-                state.stuck += 1;
-                Err(NoAnswer)
+                // Of helper and asker, the second to settle finds it settled: so either the helper takes itself off
+                // the count when it comes back, or it has answered at the last moment.
+                self.stuck.fetch_add(1, Ordering::AcqRel);
+                if fate.swap(SETTLED, Ordering::AcqRel) != SETTLED {
+                    // Dropping its sender ends the helper if it ever comes back.
+                    return Err(NoAnswer);
+                }
+                self.stuck.fetch_sub(1, Ordering::AcqRel);
+                *idle = Some(helper);
+                answer.try_recv().map_err(|_| NoAnswer)
             }
             // The question panicked, which is a bug of ours; the scan goes on without the answer.
             Err(RecvTimeoutError::Disconnected) => Err(NoAnswer),
@@ -126,5 +136,11 @@ mod tests {
             ..lane
         };
         assert_eq!(patient.ask(|| 1), Err(NoAnswer));
+        // Once they come back, questions are asked again.
+        drop(gates);
+        while patient.stuck.load(Ordering::Acquire) > 0 {
+            std::thread::yield_now();
+        }
+        assert_eq!(patient.ask(|| 1), Ok(1));
     }
 }

@@ -26,8 +26,10 @@ pub(crate) enum Need {
     PtySlave(u32),
     /// A process.
     Process(Pid),
-    /// The children and tracees of a process.
+    /// The children and tracees of a process: all of them.
     Children(Pid),
+    /// The same for a wait that any of them ends: once one is known to live on, the others change nothing.
+    AnyChild(Pid),
     /// Holders of locks on a file.
     Locks(FileId),
 }
@@ -49,6 +51,7 @@ pub(crate) fn of(process: &Process, kinship: Kinship) -> Vec<Need> {
         let table = process.table_of(task);
         let outlook = Collector {
             pid: process.pid,
+            is_outermost: process.ns_pids.len() == 1,
             table,
             needs: &mut needs,
         }
@@ -57,7 +60,7 @@ pub(crate) fn of(process: &Process, kinship: Kinship) -> Vec<Need> {
             needs.truncate(from);
         }
         if reaps(task.signals) {
-            needs.push(Need::Children(process.pid));
+            needs.push(Need::AnyChild(process.pid));
         }
         if matches!(task.state, State::Traced) {
             needs.extend(process.tracer.map(Need::Process));
@@ -109,6 +112,8 @@ impl Outlook {
 /// Collects what one task needs.
 struct Collector<'a> {
     pid: Pid,
+    /// Whether the process counts pids as we do.
+    is_outermost: bool,
     table: &'a Table,
     needs: &'a mut Vec<Need>,
 }
@@ -140,14 +145,21 @@ impl Collector<'_> {
                     })
             }
             Wait::Child { children } => {
+                self.needs.push(match children {
+                    // Its number counts in the waiter's namespace: in an inner one any child may have it.
+                    ChildSet::Pid(pid) if self.is_outermost => Need::Process(Pid(*pid)),
+                    ChildSet::Pid(_) | ChildSet::Pidfd(_) | ChildSet::Group(_) => {
+                        Need::Children(self.pid)
+                    }
+                    ChildSet::Any => Need::AnyChild(self.pid),
+                });
                 if let ChildSet::Pidfd(fd) = children {
                     self.on(*fd);
                 }
-                self.children();
                 Outlook::Open
             }
             Wait::Vfork => {
-                self.children();
+                self.needs.push(Need::Children(self.pid));
                 Outlook::Open
             }
             Wait::Futex { timeout, .. } | Wait::Sleep { timeout } => Outlook::of(*timeout),
@@ -171,7 +183,7 @@ impl Collector<'_> {
     }
 
     fn children(&mut self) {
-        self.needs.push(Need::Children(self.pid));
+        self.needs.push(Need::AnyChild(self.pid));
     }
 
     fn on(&mut self, fd: u32) -> Outlook {
@@ -258,3 +270,129 @@ fn reaps(signals: Option<Signals>) -> bool {
 
 /// Epoll sets may hold epoll sets; the kernel allows this many levels (`EP_MAX_NESTS`).
 const MOST_NESTED: u32 = 5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parse::Stat;
+    use pipeclog_waitgraph::snapshot::{Access, EventSet, Untrusted};
+
+    const PID: Pid = Pid(10);
+
+    fn process(wait: Wait, objects: &[Object]) -> Process {
+        let line = b"10 (x) S 1 10 10 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 5 0 0\n";
+        let mut process = crate::process::unseen(&Stat::parse(line).unwrap(), Some(0));
+        process.ns_pids = vec![10];
+        let descriptor = |(fd, object): (u32, &Object)| Descriptor {
+            fd,
+            access: Access::Both,
+            flags: 0,
+            // As anonymous inodes do, all share one number.
+            id: Some(FileId { dev: 1, ino: 1 }),
+            object: object.clone(),
+        };
+        process.table = Table::Complete((0..).zip(objects).map(descriptor).collect());
+        process.tasks[0].wait = wait;
+        process
+    }
+
+    fn poll(fds: &[u32], timeout: Timeout) -> Wait {
+        let entry = |&fd: &u32| PollEntry {
+            fd,
+            events: EventSet::READ,
+        };
+        let set = Some(fds.iter().map(entry).collect());
+        Wait::Poll {
+            set,
+            timeout,
+            mask: None,
+            call: "poll".to_owned(),
+        }
+    }
+
+    fn inet() -> Object {
+        Object::OtherSocket {
+            inode: 9,
+            family: Untrusted::new(*b"TCP"),
+        }
+    }
+
+    #[test]
+    fn one_awaited_child_is_needed_whatever_its_siblings_do() {
+        let wait = |children| process(Wait::Child { children }, &[]);
+        let family = |process: &Process| of(process, Kinship::Family);
+        let one = wait(ChildSet::Pid(77));
+        assert_eq!(family(&one), [Need::Process(Pid(77))]);
+        // In an inner namespace the number is another, so all of them are.
+        let mut inner = one;
+        inner.ns_pids = vec![10, 2];
+        assert_eq!(family(&inner), [Need::Children(PID)]);
+        assert_eq!(family(&wait(ChildSet::Any)), [Need::AnyChild(PID)]);
+        assert_eq!(family(&wait(ChildSet::Group(5))), [Need::Children(PID)]);
+    }
+
+    #[test]
+    fn a_strangers_wait_is_followed_only_if_it_may_be_part_of_a_proof() {
+        let pipe = Object::Pipe { inode: 5 };
+        let endless = process(poll(&[0], Timeout::Never), std::slice::from_ref(&pipe));
+        assert_eq!(of(&endless, Kinship::Stranger), [Need::Pipe(5)]);
+        let timed = process(poll(&[0], Timeout::After(1)), std::slice::from_ref(&pipe));
+        assert!(of(&timed, Kinship::Stranger).is_empty());
+        assert_eq!(of(&timed, Kinship::Family), [Need::Pipe(5)]);
+        let outside = process(poll(&[0, 1], Timeout::Never), &[pipe, inet()]);
+        assert!(of(&outside, Kinship::Stranger).is_empty());
+    }
+
+    #[test]
+    fn an_ambiguous_epoll_target_needs_all_that_it_may_be_and_is_not_taken_for_the_outside() {
+        let target = EpollTarget {
+            fd: 0,
+            events: EventSet::READ,
+            file: FileId { dev: 1, ino: 1 },
+        };
+        let epoll = |objects: &[Object]| {
+            let all: Vec<Object> = objects
+                .iter()
+                .cloned()
+                .chain([Object::Epoll {
+                    targets: Vec::new(),
+                }])
+                .collect();
+            let fd = u32::try_from(objects.len()).unwrap();
+            let mut process = process(
+                Wait::Epoll {
+                    fd,
+                    timeout: Timeout::Never,
+                },
+                &all,
+            );
+            if let Table::Complete(table) = &mut process.table {
+                let last = table.last_mut().unwrap();
+                last.id = None;
+                last.object = Object::Epoll {
+                    targets: vec![target],
+                };
+            }
+            of(&process, Kinship::Stranger)
+        };
+        let eventfd = Object::Eventfd { id: 3 };
+        assert_eq!(epoll(&[eventfd, Object::FileEvents]), [Need::Eventfd(3)]);
+        assert!(epoll(&[Object::FileEvents]).is_empty());
+        // Closed here, and perhaps open elsewhere.
+        assert_eq!(epoll(&[]), [Need::Pipe(1), Need::Socket(1)]);
+    }
+
+    #[test]
+    fn only_a_free_task_that_sleeps_for_a_time_lives_on_by_itself() {
+        let sleep = |timeout| process(Wait::Sleep { timeout }, &[]);
+        assert!(is_live(&sleep(Timeout::After(1))));
+        assert!(!is_live(&sleep(Timeout::Never)));
+        assert!(!is_live(&process(Wait::Vfork, &[])));
+        let mut frozen = sleep(Timeout::After(1));
+        frozen.freezer = Freezer::Frozen;
+        assert!(!is_live(&frozen));
+        let mut stopped = sleep(Timeout::After(1));
+        stopped.tasks[0].state = State::Stopped;
+        assert!(!is_live(&stopped));
+    }
+}

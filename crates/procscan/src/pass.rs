@@ -280,9 +280,8 @@ impl<'a> Pass<'a> {
                     if !self.processes.contains_key(&pid) {
                         self.include(pid);
                     }
-                    // One child that goes on by itself settles a wait for children; its siblings change nothing.
-                    let is_child = matches!(need, Need::Children(_));
-                    if is_child && self.processes.get(&pid).is_some_and(needs::is_live) {
+                    let settles = matches!(need, Need::AnyChild(_));
+                    if settles && self.processes.get(&pid).is_some_and(needs::is_live) {
                         break;
                     }
                 }
@@ -292,7 +291,7 @@ impl<'a> Pass<'a> {
 
     fn holders(&mut self, need: Need) -> BTreeSet<u32> {
         match need {
-            Need::Children(parent) => self.children(parent),
+            Need::Children(parent) | Need::AnyChild(parent) => self.children(parent),
             Need::Process(pid) => BTreeSet::from([pid.0]),
             Need::Locks(file) => {
                 let locks = self.locks.iter().filter(|lock| lock.file == file);

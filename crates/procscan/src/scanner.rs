@@ -12,8 +12,8 @@ use crate::pulse::{self, Pulse};
 use crate::source::{Live, ReadError, Recorded, Recorder, Source};
 
 /// How long one question that may hang is waited for. Answers come within a millisecond; the rest is for a machine
-/// under load.
-const BOUND: Duration = Duration::from_millis(250);
+/// under load, on which 250 ms have been seen to pass before the helper ran.
+const BOUND: Duration = Duration::from_secs(1);
 
 /// Which processes a scan starts from. From there it follows what blocked tasks wait for, over the whole machine: a
 /// pipe's other holders are found wherever they are.

@@ -3,7 +3,9 @@
 //!
 //! Pure: nothing here runs anything, reads a file or a clock.
 
+pub mod boundary;
 pub mod family;
+pub mod machine;
 pub mod outcome;
 pub mod pattern;
 pub mod plan;
@@ -11,4 +13,5 @@ pub mod predict;
 pub mod scenario;
 pub mod script;
 pub mod strategy;
+pub mod throughput;
 pub mod verify;

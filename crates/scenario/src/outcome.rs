@@ -7,10 +7,13 @@ use pipeclog_waitgraph::report::{Kind, Report, VerdictName};
 use pipeclog_waitgraph::snapshot::Untrusted;
 use serde::{Deserialize, Serialize};
 
+use crate::boundary::Boundary;
+use crate::machine::Machine;
 use crate::predict::{BlockedOn, Ending, Prediction, Who};
 use crate::scenario::Expect;
 use crate::script::{Descriptor, Stream};
 use crate::strategy::Strategy;
+use crate::throughput::{Samples, Throughput};
 
 /// The version of the JSON form of [`Results`]; raised when a field changes its meaning or goes.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -221,8 +224,58 @@ pub struct Cell {
 pub struct Results {
     /// [`SCHEMA_VERSION`] of the writer.
     pub schema_version: u32,
+    /// How much of a report was run; nothing where the trials were chosen by hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effort: Option<Effort>,
     /// In the order of the fixtures.
     pub cells: Vec<Cell>,
+    /// The bytes at which strategies begin to hang.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub boundaries: Vec<Boundary>,
+    /// What captures cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throughput: Option<Throughput>,
+    /// Where all this was run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<Machine>,
+}
+
+/// How much of a report is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effort {
+    /// Every scenario that is not slow, every write size and layout, enough rounds for small differences.
+    Full,
+    /// A part that shows the same in about a minute.
+    Quick,
+}
+
+impl Results {
+    /// The results of these trials, and of nothing else.
+    #[must_use]
+    pub fn of_cells(cells: Vec<Cell>) -> Self {
+        Self {
+            schema_version: SCHEMA_VERSION,
+            effort: None,
+            cells,
+            boundaries: Vec::new(),
+            throughput: None,
+            machine: None,
+        }
+    }
+
+    /// Whether every trial came out as expected, every boundary as predicted, and every measured capture right.
+    #[must_use]
+    pub fn all_as_expected(&self) -> bool {
+        let cell_differs = |cell: &Cell| cell.agreement() == Agreement::Differs;
+        let mut series = self
+            .throughput
+            .iter()
+            .flat_map(|throughput| &throughput.series);
+        !self.cells.iter().any(cell_differs)
+            && self.boundaries.iter().all(Boundary::agrees)
+            && !series.any(|series| matches!(series.measured, Samples::Failed { .. }))
+    }
 }
 
 /// Whether a cell is what it should be.

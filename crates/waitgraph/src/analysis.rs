@@ -7,6 +7,7 @@ use crate::certificate::{Certificate, Member};
 use crate::descriptor::Table;
 use crate::graph::Graph;
 use crate::snapshot::{Pid, Process, Snapshot};
+use crate::terminal::note_bytes_under_way;
 use crate::waiting::{Waiting, note_awaited_signals, resolve};
 use crate::world::{TaskId, World, has_exited};
 
@@ -39,6 +40,7 @@ impl<'a> Analysis<'a> {
             .map(|id| resolve(&world, id))
             .collect();
         note_awaited_signals(&world, &mut waits);
+        note_bytes_under_way(&mut waits);
         let index = waits
             .iter()
             .enumerate()

@@ -203,6 +203,12 @@ pub enum Assumption {
         /// Inode of the channel.
         inode: u64,
     },
+    /// The looks are less than 100 ms apart, and yet no byte is under way inside this terminal: the kernel's worker that
+    /// moves them (`flush_to_ldisc`, drivers/tty/tty_buffer.c) is seen in no look.
+    TerminalSettled {
+        /// The N of /dev/pts/N.
+        index: u32,
+    },
     /// The scan may have missed a process that was just started (or left others out on purpose), and it holds no end.
     NobodyMissed,
 }

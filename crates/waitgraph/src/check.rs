@@ -17,8 +17,10 @@ use crate::world::TaskId;
 
 mod needed;
 mod object;
+mod terminal;
 
 use needed::{Needed, exited};
+use terminal::{Flow, is_under_way};
 
 /// A certificate that was checked; nothing else makes one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -83,11 +85,18 @@ pub fn check(
         certificate,
         members,
     };
+    let mut flows = Vec::new();
     for member in &certificate.members {
-        checker.member(member).map_err(|why| Refusal {
+        let found = checker.member(member).map_err(|why| Refusal {
             task: Some(member.task),
             why,
         })?;
+        flows.extend(found);
+    }
+    if is_under_way(&flows) {
+        return refuse(
+            "members wait for room and for data in one direction of a terminal: its bytes are under way",
+        );
     }
     checker
         .family()
@@ -105,7 +114,8 @@ struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    fn member(&self, member: &Member) -> Result<(), &'static str> {
+    /// Verifies one member; gives what it waits for at terminals.
+    fn member(&self, member: &Member) -> Result<Vec<Flow>, &'static str> {
         let (process, task) =
             find(self.second, member.task).ok_or("it is not in the second look")?;
         let (before, task_before) =
@@ -144,7 +154,9 @@ impl Checker<'_> {
             return Err("it is not asleep in its call");
         }
         self.no_timer(process)?;
-        self.covers(member, &self.needed(process, task)?)
+        let needs = self.needed(process, task)?;
+        self.covers(member, &needs.each)?;
+        Ok(needs.flows)
     }
 
     fn covers(&self, member: &Member, needed: &[Needed]) -> Result<(), &'static str> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::analysis::Analysis;
-use crate::awaited::What;
+use crate::awaited::{Awaited, What};
 use crate::channel::{Channel, End};
 use crate::class::Class;
 use crate::graph::Graph;
@@ -35,11 +35,13 @@ pub(crate) fn classify(
         members,
         cycle,
     };
+    // The class is that of the loop that is told; a full channel that only hangs on it comes last.
     scene
-        .full_channel()
+        .full_channel(cycle.iter().copied())
         .or_else(|| scene.fifo_order())
         .or_else(|| scene.fork_lock())
         .or_else(|| scene.empty_channel())
+        .or_else(|| scene.full_channel(scene.in_order()))
         .unwrap_or_else(|| Classified {
             class: None,
             culprit: cycle
@@ -49,6 +51,24 @@ pub(crate) fn classify(
             channel: None,
             victim: None,
         })
+}
+
+/// The class of a loop by itself, whatever else hangs on it or on which it hangs.
+pub(crate) fn class_of_loop(
+    analysis: &Analysis<'_>,
+    graph: &Graph,
+    cycle: &[TaskId],
+) -> Option<Class> {
+    let scene = Scene {
+        analysis,
+        graph,
+        members: &cycle.iter().copied().collect(),
+        cycle,
+    };
+    let found = scene
+        .full_channel(cycle.iter().copied())
+        .or_else(|| scene.empty_channel());
+    found?.class
 }
 
 struct Scene<'a> {
@@ -72,6 +92,12 @@ impl Scene<'_> {
         self.cycle.iter().chain(rest).copied()
     }
 
+    /// Whom `id` waits for in the loop that is told.
+    fn next(&self, id: TaskId) -> Option<TaskId> {
+        let at = self.cycle.iter().position(|t| *t == id)?;
+        self.cycle.get(at + 1).or(self.cycle.first()).copied()
+    }
+
     fn wait(&self, id: TaskId) -> Option<&Wait> {
         self.analysis.world.task(id).map(|(_, t)| &t.wait)
     }
@@ -80,7 +106,7 @@ impl Scene<'_> {
         self.analysis.world.process(pid)
     }
 
-    fn awaited(&self, id: TaskId) -> impl Iterator<Item = &crate::awaited::Awaited> {
+    fn awaited(&self, id: TaskId) -> impl Iterator<Item = &Awaited> {
         self.analysis
             .waiting(id)
             .into_iter()
@@ -97,11 +123,14 @@ impl Scene<'_> {
             .or_else(|| others().next())
     }
 
-    fn full_channel(&self) -> Option<Classified> {
-        let full: Vec<(TaskId, What, BTreeSet<TaskId>)> = self
-            .in_order()
+    /// The class of a deadlock in which one of `tasks` waits for room.
+    fn full_channel(&self, tasks: impl Iterator<Item = TaskId>) -> Option<Classified> {
+        let full: Vec<(TaskId, What, BTreeSet<TaskId>)> = tasks
             .filter_map(|id| {
-                let found = self.awaited(id).find(|a| a.what.shows_full())?;
+                let full = || self.awaited(id).filter(|a| a.what.shows_full());
+                let toward_next =
+                    |a: &&Awaited| self.next(id).is_some_and(|n| a.wakers.contains(&n));
+                let found = full().find(toward_next).or_else(|| full().next())?;
                 Some((id, found.what.clone(), found.wakers.clone()))
             })
             .collect();
@@ -131,43 +160,55 @@ impl Scene<'_> {
         })
     }
 
-    /// What the threads of `reader` do instead of reading `channel`, the telling ones first.
+    /// What `reader` does instead of reading `channel`: its thread in the story if that says, else any of its threads.
     fn how_it_does_not_read(
         &self,
         reader: Pid,
         writer: TaskId,
         channel: &Channel,
     ) -> (Class, TaskId) {
+        let is_told = |t: &TaskId| self.cycle.contains(t) && *t != writer;
         let threads: Vec<TaskId> = self.in_order().filter(|t| t.pid == reader).collect();
+        let told: Vec<TaskId> = threads.iter().copied().filter(is_told).collect();
+        let fallback = threads.first().copied().unwrap_or(writer);
+        self.how_they_do_not_read(&told, writer, channel)
+            .or_else(|| self.how_they_do_not_read(&threads, writer, channel))
+            .unwrap_or((Class::UnreadStream, fallback))
+    }
+
+    /// The same of these threads alone, the telling ones first.
+    fn how_they_do_not_read(
+        &self,
+        threads: &[TaskId],
+        writer: TaskId,
+        channel: &Channel,
+    ) -> Option<(Class, TaskId)> {
         let thread = |is: &dyn Fn(&Wait) -> bool| {
             threads
                 .iter()
                 .copied()
                 .find(|t| self.wait(*t).is_some_and(is))
         };
-        let fallback = threads.first().copied().unwrap_or(writer);
         if let Some(t) = thread(&|w| matches!(w, Wait::Read { .. })) {
-            return (self.reads_another(t, writer), t);
+            return Some((self.reads_another(t, writer), t));
         }
         if let Some(t) = thread(&|w| matches!(w, Wait::Write { .. })) {
-            return (self.writes_meanwhile(t, writer), t);
+            return Some((self.writes_meanwhile(t, writer), t));
         }
         if let Some(t) =
             thread(&|w| matches!(w, Wait::Child { .. } | Wait::Signal { .. } | Wait::Vfork))
         {
-            return (self.waits_for_exit(t, writer, channel), t);
+            return Some((self.waits_for_exit(t, writer, channel), t));
         }
         if let Some(t) = thread(&|w| matches!(w, Wait::Epoll { .. } | Wait::IoUring { .. })) {
-            return (Class::BackPressureForgotten, t);
+            return Some((Class::BackPressureForgotten, t));
         }
         let awaits_exit = |t: &TaskId| {
             self.awaited(*t)
                 .any(|a| matches!(a.what, What::Exit { .. } | What::ChildSignal))
         };
-        if let Some(t) = threads.iter().copied().find(awaits_exit) {
-            return (Class::WaitThenRead, t);
-        }
-        (Class::UnreadStream, fallback)
+        let waiter = threads.iter().copied().find(awaits_exit);
+        waiter.map(|t| (Class::WaitThenRead, t))
     }
 
     fn reads_another(&self, reader: TaskId, writer: TaskId) -> Class {

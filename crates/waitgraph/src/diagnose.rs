@@ -6,9 +6,10 @@ use crate::analysis::{Analysis, Tier};
 use crate::awaited::BreakKind;
 use crate::check::{Proof, Refusal, check};
 use crate::class::Class;
-use crate::classify::{Classified, classify};
+use crate::classify::{Classified, class_of_loop, classify};
 use crate::graph::Graph;
 use crate::leak::{self, Leak};
+use crate::loops::{self, Told};
 use crate::report::{Kind, Report};
 use crate::snapshot::{Pid, Snapshot};
 use crate::stall::{self, Stall};
@@ -108,6 +109,8 @@ pub(crate) enum Story {
         members: BTreeSet<TaskId>,
         kind: Kind,
         found: Classified,
+        /// Classes of the loops in the same set that are not told.
+        others: BTreeSet<Class>,
         proof: Proof,
     },
     Leak(Leak),
@@ -216,23 +219,16 @@ impl<'a> Examination<'a> {
     }
 
     fn deadlock_in(&self, graph: &Graph, target: Pid) -> Option<(Verdict, Story)> {
-        // A task that sleeps on a futex alone is no evidence: an idle thread pool looks the same.
-        let in_kernel = |id: &TaskId| {
-            self.analysis
-                .world
-                .task(*id)
-                .is_some_and(|(_, t)| !matches!(t.wait, Wait::Futex { .. }))
-        };
-        let candidates = graph.deadlocked_of(target).into_iter().filter(in_kernel);
-        // Of several threads, the one whose story is the plainest: a short loop through other processes.
-        let (start, cycle) = candidates
-            .map(|id| (id, graph.cycle(id)))
-            .min_by_key(|(id, cycle)| (cycle.iter().all(|t| t.pid == target), cycle.len(), *id))?;
+        let Told { start, cycle } = loops::told(&self.analysis, graph, target)?;
         let members = graph.reach(start);
         // A certificate that the checker refuses is worth nothing, whoever made it.
         let proof = self.check(&self.analysis.certificate(&members)).ok()?;
         let kind = self.kind(&members);
         let found = classify(&self.analysis, graph, &members, &cycle);
+        let others = loops::others(&self.analysis, graph, &members, &cycle)
+            .iter()
+            .filter_map(|other| class_of_loop(&self.analysis, graph, other))
+            .collect();
         let verdict = Verdict::Deadlocked {
             proof: proof.clone(),
             kind,
@@ -244,6 +240,7 @@ impl<'a> Examination<'a> {
                 members,
                 kind,
                 found,
+                others,
                 proof,
             },
         ))

@@ -49,13 +49,14 @@ pub(crate) fn held(analysis: &Analysis<'_>, pid: Pid, channel: &Channel) -> Opti
     })
 }
 
-/// Classes that the same facts fit, and that a reader may know the hang by.
+/// Classes that the same facts fit, and that a reader may know the hang by; those of `other_loops` among them.
 pub(crate) fn related(
     analysis: &Analysis<'_>,
     told: &[TaskId],
     class: Option<Class>,
+    other_loops: BTreeSet<Class>,
 ) -> Vec<Class> {
-    let mut related = BTreeSet::new();
+    let mut related = other_loops;
     let awaited = told
         .iter()
         .filter_map(|t| analysis.waiting(*t))
@@ -160,6 +161,13 @@ pub(crate) fn closed_world(analysis: &Analysis<'_>, target: Pid, verdict: &Verdi
     let scan = &analysis.world.second.scan;
     if scan.real_timers != Some(0) {
         sentences.push("no alarm(2) or ITIMER_REAL is about to end one of them (/proc does not show whose they are)".to_owned());
+    }
+    let awaited = proof.certificate().members.iter().flat_map(|m| &m.awaited);
+    if awaited
+        .into_iter()
+        .any(|a| matches!(a.what.channel(), Some(Channel::Pty { .. })))
+    {
+        sentences.push("no byte is under way inside a terminal (the kernel's worker that moves them, flush_to_ldisc, is no task)".to_owned());
     }
     let members: BTreeSet<Pid> = proof
         .certificate()

@@ -1,6 +1,6 @@
 //! The wait-for graph at one tier: an edge leads from a sleeper to each task that could wake it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::reduce::deadlocked;
 use crate::snapshot::Pid;
@@ -56,14 +56,21 @@ impl Graph {
 
     /// All that `from` hangs on, itself included: whoever can wake it, whoever can wake those, and so on.
     pub(crate) fn reach(&self, from: TaskId) -> BTreeSet<TaskId> {
-        let Some(from) = self.index.get(&from) else {
-            return BTreeSet::from([from]);
-        };
-        let parents = self.breadth_first(*from);
-        (0..self.ids.len())
-            .filter(|at| parents.get(*at).is_some_and(Option::is_some))
-            .filter_map(|at| self.id(at))
-            .collect()
+        self.reach_of(&BTreeSet::from([from]))
+    }
+
+    /// All that any of `from` hangs on, themselves included.
+    pub(crate) fn reach_of(&self, from: &BTreeSet<TaskId>) -> BTreeSet<TaskId> {
+        let mut reach = from.clone();
+        let mut open: Vec<TaskId> = from.iter().copied().collect();
+        while let Some(id) = open.pop() {
+            for waker in self.wakers(id).iter().filter_map(|at| self.id(*at)) {
+                if reach.insert(waker) {
+                    open.push(waker);
+                }
+            }
+        }
+        reach
     }
 
     /// A shortest way from `from` to the first task for which `stop` holds, both included.
@@ -102,6 +109,34 @@ impl Graph {
         }
         let end = self.path_to(from, |id| self.wakers(id).is_empty());
         end.unwrap_or_else(|| vec![from])
+    }
+
+    /// A shortest way from `from` back to itself whose first step leads to one of `next`.
+    pub(crate) fn cycle_by(&self, from: TaskId, next: &BTreeSet<TaskId>) -> Option<Vec<TaskId>> {
+        let start = *self.index.get(&from)?;
+        let mut parents: Vec<Option<usize>> = vec![None; self.ids.len()];
+        let mut open: VecDeque<usize> = self.wakers(from).iter().copied().collect();
+        open.retain(|at| self.id(*at).is_some_and(|id| next.contains(&id)));
+        for first in &open {
+            *parents.get_mut(*first)? = Some(start);
+        }
+        while let Some(at) = open.pop_front() {
+            if at == start {
+                // Back at once: it alone could wake itself.
+                return Some(vec![from]);
+            }
+            let wakers = self.edges.get(at)?;
+            if wakers.contains(&start) {
+                return Some(self.named(&path(&parents, start, at)));
+            }
+            for waker in wakers {
+                if let Some(parent @ None) = parents.get_mut(*waker) {
+                    *parent = Some(at);
+                    open.push_back(*waker);
+                }
+            }
+        }
+        None
     }
 
     fn cycle_through(&self, from: usize) -> Option<Vec<usize>> {

@@ -8,6 +8,7 @@ use crate::descriptor::{
     Access, Armed, Descriptor, EpollTarget, EventSet, Object, Peer, SocketTimeouts, Table,
 };
 use crate::snapshot::{Process, Task};
+use crate::terminal::{self, SETTLED_MS};
 use crate::wait::Wait;
 use crate::waiting::{Waiting, awaits_signals};
 use crate::wchan;
@@ -23,6 +24,9 @@ enum Manner {
     /// One of a set.
     Set(EventSet),
 }
+
+/// What a ring may wait for at a descriptor: it does not say, and says nothing again that it said before.
+const ANYTHING: EventSet = EventSet(EventSet::READ.0 | EventSet::WRITE.0 | EventSet::EDGE.0);
 
 /// Epoll sets nest five deep at most (EP_MAX_NESTS, fs/eventpoll.c).
 const MAX_NESTING: usize = 5;
@@ -230,6 +234,12 @@ impl Resolver<'_> {
                 full: asks_for_room(d, events),
             },
         };
+        let events = match manner {
+            Manner::Read => EventSet::READ,
+            Manner::Write => EventSet::WRITE,
+            Manner::Set(events) => events,
+        };
+        waiting.terminals.extend(terminal::uses(d, events));
         self.in_flight(&mut wakers, waiting);
         self.assume(d, manner, channel, waiting);
         waiting.add(Some(d.fd), what, wakers);
@@ -282,6 +292,13 @@ impl Resolver<'_> {
                 file: *file,
                 path: path.clone(),
             });
+        }
+        if let Channel::Pty { index, .. } = channel
+            && self.world.apart_ms() < SETTLED_MS
+        {
+            waiting
+                .assumptions
+                .insert(Assumption::TerminalSettled { index: *index });
         }
         // A set has its own timeout, and these options do not touch it.
         if let (
@@ -402,7 +419,7 @@ impl Resolver<'_> {
                 // Standard descriptors that lead to a terminal or a device come with the process, and are not what a
                 // ring is made for.
                 Object::Device { .. } | Object::PtySlave { .. } if d.fd <= 2 => {}
-                _ => self.descriptor(d, Manner::Set(EventSet::EDGE), MAX_NESTING, waiting),
+                _ => self.descriptor(d, Manner::Set(ANYTHING), MAX_NESTING, waiting),
             }
         }
         waiting

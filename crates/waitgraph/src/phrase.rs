@@ -150,10 +150,13 @@ pub(crate) fn told<'a>(
 ) -> Option<&'a Awaited> {
     let awaited = &analysis.waiting(id)?.awaited;
     let concerns = |a: &&Awaited| toward.is_some_and(|t| a.wakers.contains(&t));
-    // A channel tells more than a signal that comes from the same child.
-    let channels = awaited.iter().filter(|a| a.what.channel().is_some());
-    channels
-        .clone()
+    // A full channel tells most; any between processes tells more than a signal that comes from the same child.
+    let full = awaited.iter().filter(|a| a.what.shows_full());
+    let is_eventfd = |c: &Channel| matches!(c, Channel::Eventfd { .. });
+    let channels = awaited
+        .iter()
+        .filter(|a| a.what.channel().is_some_and(|c| !is_eventfd(c)));
+    full.chain(channels)
         .find(concerns)
         .or_else(|| awaited.iter().find(concerns))
         .or_else(|| awaited.first())
@@ -300,6 +303,9 @@ pub(crate) fn assumption(world: &World<'_>, assumption: &Assumption) -> String {
         }
         Assumption::HangUpToldBefore { inode } => {
             format!("channel {inode}, which nobody in sight holds the other end of, told of its hang-up before")
+        }
+        Assumption::TerminalSettled { index } => {
+            format!("no byte is under way inside the terminal /dev/pts/{index}, whose kernel worker no look shows (the looks are less than 100 ms apart)")
         }
         Assumption::NobodyMissed => {
             "no process that was started during the look, or left out of it, holds an end of these channels".to_owned()

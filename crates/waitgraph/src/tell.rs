@@ -27,6 +27,8 @@ use crate::world::TaskId;
 #[derive(Debug, Default)]
 struct Part {
     class: Option<Class>,
+    /// Classes of other loops in the same set.
+    related: BTreeSet<Class>,
     headline: String,
     /// In the order in which the story tells them.
     told: Vec<TaskId>,
@@ -51,6 +53,7 @@ pub(crate) fn report(
             members,
             kind,
             found,
+            others,
             proof,
         } => {
             let confidence = if proof.is_strict() {
@@ -58,7 +61,10 @@ pub(crate) fn report(
             } else {
                 Confidence::Probable
             };
-            deadlock(analysis, cycle, members, found, *kind, confidence)
+            Part {
+                related: others.clone(),
+                ..deadlock(analysis, cycle, members, found, *kind, confidence)
+            }
         }
         Story::Leak(leak) => leaked(analysis, leak),
         Story::Stall(stall) => stalled(analysis, stall),
@@ -90,7 +96,7 @@ pub(crate) fn report(
         confidence: part.confidence.unwrap_or(Confidence::Observed),
         deadlock: part.kind,
         class: part.class,
-        related: evidence::related(analysis, &part.told, part.class),
+        related: evidence::related(analysis, &part.told, part.class, part.related),
         headline: part.headline,
         target: phrase::actor(world, first_task(analysis, target))
             .unwrap_or_else(|| unseen(target)),
@@ -203,6 +209,7 @@ fn deadlock(
         culprit: culprit(analysis, found),
         confidence: Some(confidence),
         kind: Some(kind),
+        ..Part::default()
     }
 }
 

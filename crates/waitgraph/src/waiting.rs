@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::awaited::{Assumption, Awaited, Break, BreakKind, Runtime, What};
 use crate::snapshot::{Freezer, Pid, PosixTimers, Process, Signals, State, Task};
+use crate::terminal::Use;
 use crate::wait::{SignalSet, Syscall, Timeout, Wait};
 use crate::world::{TaskId, World, live_tasks};
 use crate::{inert, objects, tasks};
@@ -17,6 +18,8 @@ pub(crate) struct Waiting {
     pub(crate) assumptions: BTreeSet<Assumption>,
     /// A runtime's helper thread, which the second tier leaves out of everybody's wakers.
     pub(crate) helper_of: Option<Runtime>,
+    /// What it needs of terminals.
+    pub(crate) terminals: BTreeSet<Use>,
 }
 
 impl Waiting {
@@ -70,6 +73,7 @@ pub(crate) fn resolve(world: &World<'_>, id: TaskId) -> Waiting {
         breaks: BTreeSet::new(),
         assumptions: BTreeSet::new(),
         helper_of: None,
+        terminals: BTreeSet::new(),
     };
     let Some((process, task)) = world.task(id) else {
         waiting.breaks(BreakKind::Unknown, "could not be read");

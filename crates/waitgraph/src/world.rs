@@ -214,6 +214,11 @@ impl<'a> World<'a> {
             && before.switches_involuntary == task.switches_involuntary
     }
 
+    /// How long after the first look the second was taken, in milliseconds.
+    pub(crate) fn apart_ms(&self) -> u64 {
+        self.second.scan.at_ms.saturating_sub(self.first.scan.at_ms)
+    }
+
     /// Whether no process can have been missed.
     pub(crate) fn is_complete(&self) -> bool {
         self.second.is_complete_after(self.first)

@@ -1,5 +1,10 @@
 //! One module a command.
 
 pub(crate) mod capture;
+pub(crate) mod diagnose;
+pub(crate) mod explain;
+pub(crate) mod limits;
+pub(crate) mod predict;
 pub(crate) mod prove;
+pub(crate) mod report;
 pub(crate) mod worker;

@@ -3,6 +3,11 @@
 //! A test runs the real thing in a worker process (parent, child and all) and passes if what came is what the
 //! fixture expects. The watchdog stands in the worker, outside of this process, so a strategy that hangs cannot hang the tests.
 
+#![expect(
+    clippy::print_stdout,
+    reason = "a trial that cannot run here is said to be skipped"
+)]
+
 use std::path::PathBuf;
 use std::sync::Arc;
 

@@ -3,24 +3,34 @@
 use std::collections::BTreeSet;
 
 use crate::awaited::{Assumption, What};
-use crate::descriptor::{Descriptor, Object, Table};
+use crate::descriptor::{Descriptor, EventSet, Object, Table};
 use crate::snapshot::{Process, State, Task, Tid};
 use crate::wait::{ChildSet, FutexScope, SignalSet, Timeout, Wait};
 use crate::world::TaskId;
 
 use super::Checker;
 use super::object::{NESTING, Way};
+use super::terminal::Flow;
 
 /// One thing waited for: the descriptor, and the least set of tasks that must be listed for it.
 pub(super) type Needed = (Option<u32>, BTreeSet<TaskId>);
 
+/// All that a member waits for.
+#[derive(Debug, Default)]
+pub(super) struct Needs {
+    pub(super) each: Vec<Needed>,
+    /// What of it concerns a direction of a terminal.
+    pub(super) flows: Vec<Flow>,
+}
+
+/// A ring does not say what it waits for at a descriptor, nor say it twice.
+const RING: Way = Way::Set {
+    events: EventSet(EventSet::READ.0 | EventSet::WRITE.0 | EventSet::EDGE.0),
+};
+
 impl Checker<'_> {
-    pub(super) fn needed(
-        &self,
-        process: &Process,
-        task: &Task,
-    ) -> Result<Vec<Needed>, &'static str> {
-        let mut needed = Vec::new();
+    pub(super) fn needed(&self, process: &Process, task: &Task) -> Result<Needs, &'static str> {
+        let mut needed = Needs::default();
         let never = |timeout: &Timeout| {
             if *timeout == Timeout::Never {
                 Ok(())
@@ -52,7 +62,7 @@ impl Checker<'_> {
                 never(timeout)?;
                 for entry in set {
                     let way = Way::Set {
-                        edge: entry.events.edge_triggered(),
+                        events: entry.events,
                     };
                     self.object(process, open(entry.fd)?, way, table, 0, &mut needed)?;
                 }
@@ -62,7 +72,9 @@ impl Checker<'_> {
                 self.object(
                     process,
                     open(*fd)?,
-                    Way::Set { edge: false },
+                    Way::Set {
+                        events: EventSet::READ,
+                    },
                     table,
                     0,
                     &mut needed,
@@ -76,7 +88,7 @@ impl Checker<'_> {
                     .iter()
                     .filter(|p| p.ppid == process.pid && !exited(p))
                 {
-                    needed.push((None, tasks_of(child)));
+                    needed.each.push((None, tasks_of(child)));
                 }
             }
             Wait::Futex {
@@ -98,7 +110,7 @@ impl Checker<'_> {
                     pid: process.pid,
                     tid: task.tid,
                 });
-                needed.push((None, sharing));
+                needed.each.push((None, sharing));
             }
             Wait::Signal { awaited, timeout } => {
                 never(timeout)?;
@@ -114,7 +126,7 @@ impl Checker<'_> {
                     return Err("who holds the lock is not known");
                 }
                 // The assumption says that these are the holders; a lock's description may have been passed on.
-                needed.push((
+                needed.each.push((
                     Some(*fd),
                     self.listed(process, task)
                         .ok_or("nobody is listed to hold the lock")?,
@@ -131,7 +143,7 @@ impl Checker<'_> {
                 }) {
                     return Err("anybody may open the FIFO");
                 }
-                needed.push((
+                needed.each.push((
                     None,
                     self.listed(process, task)
                         .ok_or("nobody is listed to open the FIFO")?,
@@ -149,7 +161,7 @@ impl Checker<'_> {
         };
         let children = self.live_children(process);
         if process.tasks.iter().any(handles) && !children.is_empty() {
-            needed.push((None, children));
+            needed.each.push((None, children));
         }
         Ok(needed)
     }
@@ -174,7 +186,7 @@ impl Checker<'_> {
         task: &Task,
         ring: &Descriptor,
         table: &Table,
-        needed: &mut Vec<Needed>,
+        needed: &mut Needs,
     ) -> Result<(), &'static str> {
         let id = TaskId {
             pid: process.pid,
@@ -197,12 +209,12 @@ impl Checker<'_> {
         if registered_pipes.is_empty() {
             wakers.clear();
         }
-        needed.push((Some(ring.fd), wakers));
+        needed.each.push((Some(ring.fd), wakers));
         for d in table.known() {
             let stdio =
                 d.fd <= 2 && matches!(d.object, Object::Device { .. } | Object::PtySlave { .. });
             if !stdio && !matches!(d.object, Object::File { .. } | Object::IoUring { .. }) {
-                self.object(process, d, Way::Set { edge: true }, table, NESTING, needed)?;
+                self.object(process, d, RING, table, NESTING, needed)?;
             }
         }
         Ok(())
@@ -213,7 +225,7 @@ impl Checker<'_> {
         process: &Process,
         table: &Table,
         set: ChildSet,
-        needed: &mut Vec<Needed>,
+        needed: &mut Needs,
     ) -> Result<(), &'static str> {
         let is_child = |p: &Process| p.ppid == process.pid || p.tracer == Some(process.pid);
         let named = |p: &Process| match set {
@@ -229,9 +241,9 @@ impl Checker<'_> {
             if exited(child) && child.tracer.is_none() {
                 return Err("a child that it waits for has exited");
             }
-            needed.push((None, tasks_of(child)));
+            needed.each.push((None, tasks_of(child)));
         }
-        if needed.is_empty() {
+        if needed.each.is_empty() {
             Err("the child that it waits for is not there")
         } else {
             Ok(())
@@ -242,14 +254,14 @@ impl Checker<'_> {
         &self,
         process: &Process,
         set: SignalSet,
-        needed: &mut Vec<Needed>,
+        needed: &mut Needs,
     ) -> Result<(), &'static str> {
         let routine = SignalSet::of(&[1, 2, 3, 15, 17, 28, 32, 33]);
         let children = self.live_children(process);
         if !set.has(SignalSet::CHLD) || !set.without(routine).is_empty() || children.is_empty() {
             return Err("it waits for a signal from outside");
         }
-        needed.push((None, children));
+        needed.each.push((None, children));
         Ok(())
     }
 

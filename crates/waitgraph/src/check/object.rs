@@ -3,18 +3,32 @@
 use std::collections::BTreeSet;
 
 use crate::awaited::Assumption;
-use crate::descriptor::{Access, Armed, Descriptor, FileId, Object, Peer, SocketTimeouts, Table};
+use crate::descriptor::{
+    Access, Armed, Descriptor, EventSet, FileId, Object, Peer, SocketTimeouts, Table,
+};
 use crate::snapshot::Process;
 use crate::world::TaskId;
 
 use super::Checker;
-use super::needed::{Needed, exited, tasks_of};
+use super::needed::{Needs, exited, tasks_of};
+use super::terminal::flows;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Way {
     Read,
     Write,
-    Set { edge: bool },
+    Set { events: EventSet },
+}
+
+impl Way {
+    /// Whether data to read, and whether room to write, is what it waits for.
+    fn asks(self) -> (bool, bool) {
+        match self {
+            Self::Read => (true, false),
+            Self::Write => (false, true),
+            Self::Set { events } => (events.reads(), events.writes()),
+        }
+    }
 }
 
 /// Epoll sets nest five deep at most (EP_MAX_NESTS).
@@ -28,7 +42,7 @@ impl Checker<'_> {
         way: Way,
         table: &Table,
         depth: usize,
-        needed: &mut Vec<Needed>,
+        needed: &mut Needs,
     ) -> Result<(), &'static str> {
         let reads = d.access.reads() && way != Way::Write;
         let writes = d.access.writes() && way != Way::Read;
@@ -59,7 +73,9 @@ impl Checker<'_> {
                     self.somebody(&other, d, way)?;
                     wakers.extend(other);
                 }
-                needed.push((Some(d.fd), self.with_receivers(process, wakers)));
+                needed
+                    .each
+                    .push((Some(d.fd), self.with_receivers(process, wakers)));
             }
             Object::UnixSocket {
                 inode,
@@ -79,10 +95,20 @@ impl Checker<'_> {
                 let mut wakers = self.holders(|o| is(o, *peer));
                 self.somebody(&wakers, d, way)?;
                 wakers.extend(self.holders(|o| is(o, *inode)));
-                needed.push((Some(d.fd), self.with_receivers(process, wakers)));
+                needed
+                    .each
+                    .push((Some(d.fd), self.with_receivers(process, wakers)));
             }
             Object::PtyMaster { index, devpts } | Object::PtySlave { index, devpts } => {
+                if !self.is_settled()
+                    && !self.assumes(&Assumption::TerminalSettled { index: *index })
+                {
+                    return Err(
+                        "bytes may be under way inside its terminal, and that none are is not among its assumptions",
+                    );
+                }
                 let is_master = matches!(d.object, Object::PtyMaster { .. });
+                needed.flows.extend(flows(d, way.asks()));
                 let side = |o: &Descriptor, master: bool| match o.object {
                     Object::PtyMaster {
                         index: i,
@@ -97,16 +123,20 @@ impl Checker<'_> {
                 let mut wakers = self.holders(|o| side(o, !is_master));
                 self.somebody(&wakers, d, way)?;
                 wakers.extend(self.holders(|o| side(o, is_master)));
-                needed.push((Some(d.fd), self.with_receivers(process, wakers)));
+                needed
+                    .each
+                    .push((Some(d.fd), self.with_receivers(process, wakers)));
             }
             Object::Eventfd { id } => {
                 let wakers =
                     self.holders(|o| matches!(o.object, Object::Eventfd { id: i } if i == *id));
-                needed.push((Some(d.fd), self.with_receivers(process, wakers)));
+                needed
+                    .each
+                    .push((Some(d.fd), self.with_receivers(process, wakers)));
             }
             Object::Pidfd { target: Some(pid) } => {
                 let target = self.second.process(*pid).filter(|p| !exited(p));
-                needed.push((
+                needed.each.push((
                     Some(d.fd),
                     tasks_of(target.ok_or("its pidfd names a process that exited")?),
                 ));
@@ -119,7 +149,7 @@ impl Checker<'_> {
             Object::Epoll { targets } if depth < NESTING => {
                 for target in targets {
                     let way = Way::Set {
-                        edge: target.events.edge_triggered(),
+                        events: target.events,
                     };
                     for d in self.registered_files(table, target.fd, target.file)? {
                         self.object(process, &d, way, table, depth + 1, needed)?;
@@ -216,7 +246,7 @@ impl Checker<'_> {
                 || matches!((a, &d.object),
                 (Assumption::HangUpToldBefore { inode: i }, Object::Fifo { file, .. }) if *i == file.ino)
         };
-        let edge = way == Way::Set { edge: true };
+        let edge = matches!(way, Way::Set { events } if events.edge_triggered());
         if holders.is_empty() && !(edge && self.certificate.assumptions.iter().any(told)) {
             return Err("the other end is held by nobody in sight");
         }
@@ -266,6 +296,6 @@ fn registered(a: &Descriptor, b: &Descriptor) -> bool {
         (Object::IoUring { registered_pipes, .. }, Object::Pipe { inode }) if registered_pipes.contains(inode))
 }
 
-fn same_pty(a: (u32, Option<u64>), b: (u32, Option<u64>)) -> bool {
+pub(super) fn same_pty(a: (u32, Option<u64>), b: (u32, Option<u64>)) -> bool {
     a.0 == b.0 && (a.1 == b.1 || a.1.is_none() || b.1.is_none())
 }

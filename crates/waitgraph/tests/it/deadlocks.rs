@@ -283,6 +283,71 @@ fn writing_all_input_before_reading_any_output() {
 }
 
 #[test]
+fn a_feeder_thread_beside_the_wait_is_a_second_loop() {
+    let mut s = Scene::new();
+    s.process(10, 1, "tool", wait4(11))
+        .thread(12, "feeder", write(3))
+        .fd(3, writes(20))
+        .fd(4, reads(21));
+    s.process(11, 10, "cat", write(1))
+        .fd(0, reads(20))
+        .fd(1, writes(21));
+    for asked in [10, 11] {
+        let report = proven(&s, asked, Class::WaitThenRead, Kind::Artificial, 10);
+        assert_eq!(report.related, [Class::WriteAllThenRead]);
+        let culprit = report.culprit.unwrap().actor.task.tid;
+        assert_eq!(culprit, Tid(10));
+        let told = [
+            "tool (10) waits for cat (11) to exit",
+            "cat (11) waits to write to its stdout",
+        ];
+        assert!(
+            told.iter().all(|t| report.headline.contains(t)),
+            "{}",
+            report.headline
+        );
+    }
+}
+
+#[test]
+fn a_feeder_thread_that_main_joins_is_the_loop() {
+    let mut s = Scene::new();
+    s.process(10, 1, "tool", join(12))
+        .thread(12, "feeder", write(3))
+        .fd(3, writes(20))
+        .fd(4, reads(21));
+    s.process(11, 10, "cat", write(1))
+        .fd(0, reads(20))
+        .fd(1, writes(21));
+    let report = proven(&s, 10, Class::WriteAllThenRead, Kind::Artificial, 10);
+    assert_eq!(report.related, []);
+}
+
+#[test]
+fn a_full_channel_is_told_before_a_shorter_loop_of_empty_ones() {
+    let mut s = Scene::new();
+    // 10 and 11 read from each other; 10's other thread waits for 12, which fills a pipe of it.
+    s.process(10, 1, "server", read(3))
+        .thread(13, "worker", wait4(12))
+        .fd(3, reads(20))
+        .fd(4, writes(21))
+        .fd(5, reads(22));
+    s.process(11, 10, "helper", read(0))
+        .fd(0, reads(21))
+        .fd(1, writes(20));
+    s.process(12, 10, "tool", write(1)).fd(1, writes(22));
+    for asked in [10, 11, 12] {
+        let report = proven(&s, asked, Class::WaitThenRead, Kind::Artificial, 10);
+        assert_eq!(report.related, [Class::CoprocessStandoff]);
+        assert!(
+            report.headline.contains("tool (12) waits to write"),
+            "{}",
+            report.headline
+        );
+    }
+}
+
+#[test]
 fn node_that_paused_a_stream() {
     let mut s = Scene::new();
     s.process(10, 1, "node", epoll_wait(13))

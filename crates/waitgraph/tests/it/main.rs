@@ -8,5 +8,6 @@ mod laws;
 mod leaks_and_stalls;
 mod look_alikes;
 mod scene;
+mod terminals;
 mod texts;
 mod true_deadlocks;

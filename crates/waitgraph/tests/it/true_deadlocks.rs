@@ -77,6 +77,58 @@ fn both_read_by_protocol() {
     proven(&s, 10, Class::CoprocessStandoff, Kind::True, 10);
 }
 
+/// Threads of a parent that wait for its eventfds, and one that reads what a child, who waits as well, never says.
+fn standoff_beside_eventfds() -> Scene {
+    let mut s = Scene::new();
+    s.process(10, 1, "runner", poll(&[(4, POLLIN)]))
+        .thread(12, "waker", read(5))
+        .thread(13, "reader", read(6))
+        .fd(4, eventfd(2))
+        .fd(5, eventfd(3))
+        .fd(6, fifo(71, Access::Read))
+        .fd(7, fifo(72, Access::Write));
+    s.process(11, 10, "git", read(0))
+        .fd(0, fifo(72, Access::Read))
+        .fd(1, fifo(71, Access::Write));
+    s
+}
+
+#[test]
+fn a_standoff_between_processes_is_told_before_eventfds_within_one() {
+    let inherited = |mut s: Scene| {
+        s.edit(11).fd(4, eventfd(2)).fd(5, eventfd(3));
+        s
+    };
+    for s in [
+        standoff_beside_eventfds(),
+        inherited(standoff_beside_eventfds()),
+    ] {
+        for asked in [10, 11] {
+            let report = probable(&s, asked, Class::CoprocessStandoff, Kind::True, 10);
+            assert!(
+                report
+                    .headline
+                    .contains("thread reader (13) of runner (10) waits to read from"),
+                "{}",
+                report.headline
+            );
+            assert!(!report.headline.contains("eventfd"), "{}", report.headline);
+        }
+    }
+}
+
+#[test]
+fn eventfds_are_told_where_there_is_nothing_else() {
+    let mut s = Scene::new();
+    s.process(10, 1, "runner", poll(&[(4, POLLIN)]))
+        .thread(12, "waker", read(5))
+        .fd(4, eventfd(2))
+        .fd(5, eventfd(3));
+    let report = s.diagnose(10).report().clone();
+    assert_eq!(report.verdict, VerdictName::Deadlocked);
+    assert!(report.headline.contains("eventfd 2"), "{}", report.headline);
+}
+
 #[test]
 fn a_write_end_leaked_into_a_sibling_that_waits_for_its_own_input() {
     let mut s = Scene::new();

@@ -1,0 +1,44 @@
+//! `pipeclog explain`: one class of hang in half a page.
+
+use std::process::ExitCode;
+
+use anstream::println;
+use anyhow::Context as _;
+use pipeclog_waitgraph::class::Class;
+use pipeclog_waitgraph::classes::Classes;
+use pipeclog_waitgraph::render;
+
+use crate::table;
+
+/// The texts of the classes, embedded so that one installed file is enough.
+const TEXTS: &str = include_str!("../../../../fixtures/classes.json");
+
+pub(crate) fn run(slug: Option<&str>) -> anyhow::Result<ExitCode> {
+    let classes = Classes::read(TEXTS).context("failed to read the built-in texts")?;
+    let Some(slug) = slug else {
+        let width = Class::ALL
+            .iter()
+            .map(|class| class.slug().len())
+            .max()
+            .unwrap_or(0);
+        for about in classes.iter() {
+            println!("{:width$}  {}", about.slug.slug(), about.title);
+        }
+        return Ok(ExitCode::SUCCESS);
+    };
+    let about = slug
+        .parse::<Class>()
+        .ok()
+        .and_then(|class| classes.get(class))
+        .ok_or_else(|| {
+            let like: Vec<&str> = classes.like(slug).into_iter().map(Class::slug).collect();
+            let hint = if like.is_empty() {
+                String::new()
+            } else {
+                format!("; did you mean {}?", like.join(" or "))
+            };
+            anyhow::anyhow!("there is no class {slug:?}{hint} `pipeclog explain` lists them all")
+        })?;
+    println!("{}", render::class(about, table::text_columns()).trim_end());
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,137 @@
+//! `pipeclog limits`: this machine's own facts about pipes, and how near this user is to its limits.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anstream::println;
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+use pipeclog_pipemodel::PageSize;
+use pipeclog_pipemodel::limits::{Limits, NewPipe, Privilege, ShrunkPipe, SysctlFiles, UserPages};
+use pipeclog_procscan::limits::{HeldPipes, PipeLimitFiles};
+use serde_json::json;
+
+/// How to tell it.
+#[derive(Debug, Args)]
+pub(crate) struct LimitsArgs {
+    /// For a person or for programs.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For a person.
+    Text,
+    /// For programs.
+    Json,
+}
+
+pub(crate) fn run(args: &LimitsArgs) -> anyhow::Result<ExitCode> {
+    let proc = Path::new("/proc");
+    let files = PipeLimitFiles::read(proc)?;
+    let sysctl = SysctlFiles {
+        max_size: &files.max_size,
+        user_pages_soft: &files.user_pages_soft,
+        user_pages_hard: &files.user_pages_hard,
+    };
+    let page_bytes =
+        u32::try_from(rustix::param::page_size()).context("the page size is out of range")?;
+    let page = PageSize::new(page_bytes).context("the page size is no power of two")?;
+    let limits = Limits::parse(sysctl, page, ShrunkPipe::parse(&files.osrelease)?)?;
+    let privilege = Privilege::parse(&files.own_status, &files.own_uid_map)?;
+    let held = HeldPipes::count(proc, rustix::process::getuid().as_raw())?;
+    // Each pipe that is held counts as one of the usual size, which is the most likely; the kernel's own count is nowhere to be
+    // read, so what a new pipe gets is measured, not computed.
+    let held_pages = held.pipes.saturating_mul(16);
+    let new_pipe = measure_new_pipe()?;
+    match args.format {
+        Format::Json => println!(
+            "{:#}",
+            json!({
+                "schema_version": 1,
+                "page_bytes": page_bytes,
+                "new_pipe_bytes": new_pipe,
+                "pipe_max_size_bytes": limits.max_bytes,
+                "user_pages_soft": pages(limits.user_pages_soft),
+                "user_pages_hard": pages(limits.user_pages_hard),
+                "held_pipes": held.pipes,
+                "held_pages_at_the_usual_size": held_pages,
+                "unreadable_processes": held.unreadable,
+                "usual_pipes_left": limits.usual_pipes_left(held_pages),
+                "above_soft_limit_bytes": above_soft_limit(&limits),
+                "exempt": privilege != Privilege::Ordinary,
+            })
+        ),
+        Format::Text => tell(&limits, privilege, held, held_pages, new_pipe),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A pipe is made, asked and closed: the kernel's own answer.
+fn measure_new_pipe() -> anyhow::Result<usize> {
+    let (read, _write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
+        .context("failed to make a pipe (pipe2): this user may be over pipe-user-pages-hard")?;
+    rustix::pipe::fcntl_getpipe_size(&read)
+        .context("failed to ask a pipe for its capacity (F_GETPIPE_SZ)")
+}
+
+/// What a pipe gets once the user is over the soft limit and has no privilege.
+fn above_soft_limit(limits: &Limits) -> Option<u64> {
+    match limits.new_pipe(u64::MAX / 2, Privilege::Ordinary) {
+        Ok(NewPipe::Usual(geometry) | NewPipe::Shrunk(geometry)) => Some(geometry.capacity_bytes()),
+        Ok(NewPipe::Refused) | Err(_) => None,
+    }
+}
+
+fn pages(limit: UserPages) -> Option<u64> {
+    match limit {
+        UserPages::Unlimited => None,
+        UserPages::AtMost(pages) => Some(pages),
+    }
+}
+
+fn tell(limits: &Limits, privilege: Privilege, held: HeldPipes, held_pages: u64, new_pipe: usize) {
+    let limit = |limit| match limit {
+        UserPages::Unlimited => "no limit".to_owned(),
+        UserPages::AtMost(pages) => format!("{pages} pages"),
+    };
+    println!("a new pipe gets now          {new_pipe} bytes");
+    println!(
+        "it can be grown to           {} bytes (pipe-max-size)",
+        limits.max_bytes
+    );
+    println!(
+        "soft limit of a user         {} (pipe-user-pages-soft)",
+        limit(limits.user_pages_soft)
+    );
+    println!(
+        "hard limit of a user         {} (pipe-user-pages-hard)",
+        limit(limits.user_pages_hard)
+    );
+    if let Some(bytes) = above_soft_limit(limits) {
+        println!("a pipe above the soft limit  {bytes} bytes, and growing it is refused");
+    }
+    println!(
+        "pipes that this user holds   {} ({held_pages} pages if all are of the usual size)",
+        held.pipes
+    );
+    if let Some(left) = limits.usual_pipes_left(held_pages) {
+        println!("pipes of the usual size left {left}");
+    }
+    if held.unreadable > 0 {
+        println!(
+            "not counted                  {} processes of this user that could not be read",
+            held.unreadable
+        );
+    }
+    match privilege {
+        Privilege::Ordinary => {}
+        Privilege::SysAdmin => {
+            println!("this process is exempt from the limits of a user (CAP_SYS_ADMIN)")
+        }
+        Privilege::SysResource => {
+            println!("this process is exempt from every limit (CAP_SYS_RESOURCE)")
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! `pipeclog predict`: what a pipe holds, and what would come of a script, before anything runs.
+
+use std::num::NonZeroU64;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anstream::println;
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+use pipeclog_pipemodel::capacity::Fill;
+use pipeclog_pipemodel::{Geometry, PageSize, WriteMode};
+use pipeclog_report::curve::Curve;
+use pipeclog_scenario::plan::AfterExit;
+use pipeclog_scenario::predict::{Parent, PipeFacts, Prediction, predict};
+use pipeclog_scenario::script::{Script, Size};
+use pipeclog_scenario::strategy::Strategy;
+use serde_json::json;
+
+/// Either a write size or a sweep over them, or a script and a strategy.
+///
+/// Exit codes: 0 foretold, 1 the script would hang under the strategy, 2 wrong usage, 3 it is not foretold, or more than one outcome
+/// is possible.
+#[derive(Debug, Args)]
+#[command(arg_required_else_help = true)]
+pub(crate) struct PredictArgs {
+    /// What the pipe holds when all writes have this size.
+    #[arg(long, value_name = "SIZE", conflicts_with_all = ["sweep", "script"])]
+    write_size: Option<Size>,
+    /// What it holds for each write size from 1 to --largest.
+    #[arg(long, conflicts_with = "script")]
+    sweep: bool,
+    /// The last write size of a sweep.
+    #[arg(long, value_name = "SIZE", default_value = "64k", requires = "sweep")]
+    largest: Size,
+    /// What comes of this script, as `chatty --script` takes it.
+    #[arg(long, value_name = "FILE", requires = "strategy")]
+    script: Option<PathBuf>,
+    /// Under this strategy.
+    #[arg(long, short, value_name = "NAME", requires = "script")]
+    strategy: Option<Strategy>,
+    /// With so many bytes of stdin; without it, /dev/null.
+    #[arg(long, value_name = "SIZE", requires = "script")]
+    stdin: Option<Size>,
+    /// What ends the parent's reading after the child's exit.
+    #[arg(long, value_enum, default_value_t = End::Eof, requires = "script")]
+    end: End,
+    /// The pipe's capacity, rounded up as F_SETPIPE_SZ does.
+    #[arg(long, value_name = "SIZE", default_value = "64k")]
+    capacity: Size,
+    /// The pipe is in packet mode (O_DIRECT).
+    #[arg(long, conflicts_with = "script")]
+    packet: bool,
+    /// How to tell it.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum End {
+    /// Every writer has closed.
+    Eof,
+    /// What is there has been read.
+    Drain,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For a person.
+    Text,
+    /// For programs.
+    Json,
+    /// The curve of a sweep as a picture.
+    Svg,
+}
+
+const WOULD_HANG: u8 = 1;
+const NOT_FORETOLD: u8 = 3;
+
+pub(crate) fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
+    let geometry = Geometry::from_request(PageSize::FOUR_KIB, args.capacity.0)
+        .with_context(|| format!("a pipe of {} bytes cannot be", args.capacity.0))?;
+    let mode = if args.packet {
+        WriteMode::Packet
+    } else {
+        WriteMode::Stream
+    };
+    if args.format == Format::Svg && !args.sweep {
+        anyhow::bail!("--format svg draws the curve of a --sweep; use text or json");
+    }
+    match (&args.script, args.strategy, args.write_size) {
+        (Some(script), Some(strategy), _) => foretell(args, script, strategy, geometry),
+        (_, _, Some(size)) => one_size(args, geometry, mode, size),
+        _ if args.sweep => sweep(args, geometry, mode),
+        _ => anyhow::bail!(
+            "say what to foretell: --write-size SIZE, --sweep, or --script FILE --strategy NAME"
+        ),
+    }
+}
+
+fn one_size(
+    args: &PredictArgs,
+    geometry: Geometry,
+    mode: WriteMode,
+    size: Size,
+) -> anyhow::Result<ExitCode> {
+    let size = NonZeroU64::new(size.0)
+        .context("a write of no bytes never blocks: give --write-size 1 or more")?;
+    let fill = Fill::of_writes(geometry, mode, size);
+    match args.format {
+        Format::Json => println!(
+            "{}",
+            json!({
+                "schema_version": 1,
+                "capacity_bytes": geometry.capacity_bytes(),
+                "write_bytes": size,
+                "effective_bytes": fill.bytes,
+                "whole_writes": fill.writes,
+            })
+        ),
+        Format::Text | Format::Svg => println!(
+            "in writes of {size} bytes a pipe of {} bytes holds {}: {} whole writes, and the next one blocks",
+            geometry.capacity_bytes(),
+            fill.bytes,
+            fill.writes
+        ),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn sweep(args: &PredictArgs, geometry: Geometry, mode: WriteMode) -> anyhow::Result<ExitCode> {
+    if args.largest.0 == 0 || args.largest.0 > LARGEST_SWEEP {
+        anyhow::bail!(
+            "a sweep goes to a write size from 1 to {LARGEST_SWEEP}, not {}",
+            args.largest.0
+        );
+    }
+    let curve = Curve::new(geometry, mode, args.largest.0);
+    let text = match args.format {
+        Format::Text => curve.text(),
+        Format::Json => curve.json()?,
+        Format::Svg => curve.svg(),
+    };
+    println!("{}", text.trim_end());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// 16 MiB: a point for each size, and nobody writes more at once.
+const LARGEST_SWEEP: u64 = 16 << 20;
+
+fn foretell(
+    args: &PredictArgs,
+    path: &Path,
+    strategy: Strategy,
+    geometry: Geometry,
+) -> anyhow::Result<ExitCode> {
+    let text = std::fs::read_to_string(path);
+    let text = text.with_context(|| format!("failed to read the script {}", path.display()))?;
+    let script = Script::from_json(&text).with_context(|| path.display().to_string())?;
+    let parent = Parent {
+        strategy,
+        after_exit: match args.end {
+            End::Eof => AfterExit::EndOfFile,
+            End::Drain => AfterExit::Drain,
+        },
+        stdin_bytes: args.stdin.map(|size| size.0),
+    };
+    let prediction = predict(
+        &script,
+        &parent,
+        PipeFacts {
+            new_pipe: geometry,
+            ..PipeFacts::USUAL
+        },
+    );
+    match args.format {
+        Format::Json => println!("{}", serde_json::to_string_pretty(&prediction)?),
+        Format::Text | Format::Svg => println!("{prediction}"),
+    }
+    Ok(ExitCode::from(code(&prediction)))
+}
+
+fn code(prediction: &Prediction) -> u8 {
+    use pipeclog_scenario::predict::Ending;
+    match prediction.ending() {
+        Some(Ending::Completes { .. }) => 0,
+        Some(
+            Ending::ArtificialDeadlock
+            | Ending::TrueDeadlock
+            | Ending::PollsForEver
+            | Ending::Leaks
+            | Ending::Waits { .. }
+            | Ending::Endless,
+        ) => WOULD_HANG,
+        None => NOT_FORETOLD,
+    }
+}

@@ -1,0 +1,9 @@
+//! The binary as a person or a program meets it, and the laws that hold for every script.
+
+mod capture;
+mod diagnose;
+mod explain;
+mod fixtures;
+mod laws;
+mod prove;
+mod run;
