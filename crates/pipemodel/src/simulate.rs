@@ -10,12 +10,14 @@
 //! (a larger buffer never makes a program hang that a smaller one lets pass: Parks 1995).
 
 mod advance;
+mod check;
 mod explore;
 mod lap;
 mod order;
 mod outcome;
 mod program;
 mod state;
+mod transfer;
 mod wait;
 mod world;
 
@@ -207,6 +209,13 @@ pub enum SimulateError {
         /// The channel.
         channel: ChannelId,
     },
+    /// A pipe refuses to be resized, and what the program does then is not modelled.
+    Refused {
+        /// The task.
+        task: TaskId,
+        /// The channel.
+        channel: ChannelId,
+    },
     /// More than [`MAX_MEMBERS`] channels or tasks.
     TooLarge,
 }
@@ -243,6 +252,11 @@ impl fmt::Display for SimulateError {
                 f,
                 "failed to simulate the shrinking of channel {}: it depends on how far its reader is",
                 channel.0
+            ),
+            Self::Refused { task, channel } => write!(
+                f,
+                "failed to simulate task {}: channel {} refuses to be resized, and what follows is not modelled",
+                task.0, channel.0
             ),
             Self::TooLarge => write!(
                 f,

@@ -24,6 +24,7 @@ mod build;
 mod family;
 mod found;
 mod program;
+mod walk;
 mod words;
 
 use pipeclog_pipemodel::limits::{Limits, NewPipe, Privilege};
@@ -80,6 +81,7 @@ fn run(
 fn contradiction(error: SimulateError) -> Prediction {
     let reason = match error {
         SimulateError::ResizeRace { .. } => NotModelled::Shrinking,
+        SimulateError::Refused { .. } => NotModelled::Fails,
         other => NotModelled::Contradiction {
             what: other.to_string(),
         },
@@ -225,6 +227,11 @@ pub enum NotModelled {
         "the script asks of a stream what only a pipe can do, or more than this machine allows"
     )]
     PipeOnly,
+    /// The script asks for what fails, and then says so on its standard error.
+    #[error(
+        "the script asks of a stream what fails, and the message that it ends with is not modelled"
+    )]
+    Fails,
     /// Packet mode is switched on after bytes were written.
     #[error(
         "packet mode begins after bytes were written, and what a read cuts off depends on the moment"

@@ -94,7 +94,7 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
             } => {
                 self.is_untouched(task, channel)
                     && match on_refusal {
-                        OnRefusal::GoOn => true,
+                        OnRefusal::GoOn | OnRefusal::Unmodelled => true,
                         OnRefusal::Exit(_) => self.ending_is_settled(task),
                     }
             }

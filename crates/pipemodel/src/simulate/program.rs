@@ -206,6 +206,8 @@ pub enum OnRefusal {
     GoOn,
     /// Its process ends.
     Exit(Exit),
+    /// It does something that is not modelled, and so the simulation fails.
+    Unmodelled,
 }
 
 /// What a task does when it writes to a channel that nobody reads (`EPIPE`).

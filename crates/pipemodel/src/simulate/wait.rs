@@ -188,7 +188,20 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
                         }
                     }
             }
-            _ => false,
+            Step::Write { .. }
+            | Step::Read { .. }
+            | Step::AwaitHangUp { .. }
+            | Step::Close { .. }
+            | Step::Resize { .. }
+            | Step::SetMode { .. }
+            | Step::Spawn { .. }
+            | Step::Start { .. }
+            | Step::WaitExit { .. }
+            | Step::Join { .. }
+            | Step::Sleep { .. }
+            | Step::Never(_)
+            | Step::LoopMark
+            | Step::Exit(_) => false,
         };
         drains.then_some(task)
     }

@@ -8,12 +8,11 @@ use pipeclog_pipemodel::{End, Geometry, WriteMode};
 
 use super::family::Family;
 use super::found::Who;
-use super::program::{Awaited, Fd, Fds, Program, ScriptProgram, Started};
+use super::program::{Fd, Fds, Program, ScriptProgram};
+use super::walk::{Reads, Walk};
 use super::{NotModelled, Parent, PipeFacts};
 use crate::plan::{AfterExit, Feeding, InputWiring, Plan, PlanStep, Room, Wiring};
-use crate::script::{
-    Background, BrokenPipe, Descriptor, Intermediates, Op, Script, StdinOp, Stream, WouldBlock,
-};
+use crate::script::{BrokenPipe, Descriptor, Script, Stream};
 use crate::strategy::Kind;
 
 pub(super) fn family<'a>(
@@ -43,16 +42,16 @@ pub(super) enum Promises {
     NotMade,
 }
 
-struct Builder<'a> {
-    family: Family<'a>,
-    parent: ProcessId,
+pub(super) struct Builder<'a> {
+    pub(super) family: Family<'a>,
+    pub(super) parent: ProcessId,
     /// The child's standard descriptors.
-    fds: Fds,
-    facts: PipeFacts,
-    wiring: Wiring,
+    pub(super) fds: Fds,
+    pub(super) facts: PipeFacts,
+    pub(super) wiring: Wiring,
     /// Channels that are made non-blocking, each with the process that does it.
-    nonblock: Vec<(ChannelId, Who)>,
-    promises: Promises,
+    pub(super) nonblock: Vec<(ChannelId, Who)>,
+    pub(super) promises: Promises,
 }
 
 impl<'a> Builder<'a> {
@@ -118,13 +117,11 @@ impl<'a> Builder<'a> {
         for step in plan.steps {
             let lowered = self.lower(*step, parent, leader, until);
             for step in &lowered {
-                match step {
-                    Step::Drain { from, .. } => {
-                        uses.extend(from.iter().map(Hold::read));
-                        self.family.reads = from.iter().fold(self.family.reads, Channels::with);
-                    }
-                    Step::Write { to, .. } => uses.push(Hold::write(*to)),
-                    _ => {}
+                if let Step::Drain { from, .. } = step {
+                    uses.extend(from.iter().map(Hold::read));
+                    self.family.reads = from.iter().fold(self.family.reads, Channels::with);
+                } else if let Step::Write { to, .. } = step {
+                    uses.push(Hold::write(*to));
                 }
             }
             steps.extend(lowered);
@@ -203,7 +200,7 @@ impl<'a> Builder<'a> {
         Some(feeder)
     }
 
-    fn add_script(
+    pub(super) fn add_script(
         &mut self,
         script: &'a Script,
         who: Who,
@@ -254,7 +251,7 @@ impl<'a> Builder<'a> {
         Ok(process)
     }
 
-    fn add_process(&mut self, who: Who, parent: ProcessId, fds: Fds) -> ProcessId {
+    pub(super) fn add_process(&mut self, who: Who, parent: ProcessId, fds: Fds) -> ProcessId {
         let holds: Vec<_> = [Descriptor::Stdin, Descriptor::Stdout, Descriptor::Stderr]
             .into_iter()
             .filter_map(|descriptor| match fds.get(descriptor) {
@@ -268,205 +265,6 @@ impl<'a> Builder<'a> {
         let process = self.family.world.process(Some(parent), &holds);
         self.family.processes.push((process, who));
         process
-    }
-
-    /// Goes through the operations in the order of the steps, for what must be known before the first of them: who is started with
-    /// which descriptors, and which ends are used.
-    fn walk(&mut self, ops: &'a [Op], walk: &mut Walk<'a>) -> Result<(), NotModelled> {
-        for op in ops {
-            match op {
-                Op::Write(write) => {
-                    if write.stdout.0 > 0 {
-                        walk.use_end(Descriptor::Stdout);
-                    }
-                    if write.stderr.0 > 0 {
-                        walk.use_end(Descriptor::Stderr);
-                    }
-                }
-                Op::Prompt { stream, .. } => walk.use_end((*stream).into()),
-                Op::Stdin { action, .. } => {
-                    walk.use_end(Descriptor::Stdin);
-                    match action {
-                        StdinOp::ReadAll => walk.reads = walk.reads.max(Reads::ToTheEnd),
-                        StdinOp::Echo => {
-                            walk.reads = Reads::Otherwise;
-                            walk.use_end(Descriptor::Stdout);
-                        }
-                        StdinOp::Read(_) | StdinOp::Never => walk.reads = Reads::Otherwise,
-                    }
-                }
-                Op::Close { stream } => walk.fds.set(*stream, Fd::Closed),
-                Op::Nonblock { stream } => self.note_nonblock(walk, *stream)?,
-                Op::Capacity { stream, bytes } => {
-                    self.check_pipe(walk, *stream, bytes.0)?;
-                    walk.use_end(*stream);
-                    self.alter(walk, *stream);
-                    if *stream == Descriptor::Stdin {
-                        walk.reads = Reads::Otherwise;
-                    }
-                }
-                Op::Packet { stream } => {
-                    self.check_pipe(walk, (*stream).into(), 0)?;
-                    self.check_unwritten(walk, (*stream).into())?;
-                    walk.use_end((*stream).into());
-                    self.alter(walk, (*stream).into());
-                }
-                Op::Background(background) => {
-                    let writer = walk.next_writer;
-                    let within = background.script.descendants();
-                    walk.next_writer = writer.saturating_add(1).saturating_add(within);
-                    let child = self.add_background(background, writer, walk)?;
-                    walk.children.push(child);
-                }
-                Op::Thread { ops } | Op::Repeat { ops, .. } => self.walk(ops, walk)?,
-                Op::Fifo { .. } => return Err(NotModelled::Fifo),
-                Op::Flush { .. }
-                | Op::Sleep { .. }
-                | Op::Compute { .. }
-                | Op::Park {}
-                | Op::Wait {}
-                | Op::Accept {}
-                | Op::Stop {}
-                | Op::Exit { .. }
-                | Op::Die { .. } => {}
-            }
-        }
-        Ok(())
-    }
-
-    fn note_nonblock(&mut self, walk: &Walk<'a>, stream: Descriptor) -> Result<(), NotModelled> {
-        // Whoever reads waits in poll(2) then, to the same effect.
-        if let (Descriptor::Stdout | Descriptor::Stderr, Fd::Channel(channel)) =
-            (stream, walk.fds.get(stream))
-        {
-            if walk.script.would_block != WouldBlock::Wait {
-                return Err(NotModelled::WouldBlock);
-            }
-            // Those whose scripts were gone through before; later ones are checked when they come.
-            let world = &self.family.world;
-            if world.writers(channel).next().is_some() {
-                return Err(NotModelled::SharedNonblock);
-            }
-            self.nonblock.push((channel, walk.who));
-        }
-        Ok(())
-    }
-
-    fn check_pipe(&self, walk: &Walk<'a>, of: Descriptor, bytes: u64) -> Result<(), NotModelled> {
-        match walk.fds.get(of) {
-            Fd::Channel(channel) => match self.family.world.kind(channel) {
-                ChannelKind::Pipe { .. } if bytes <= self.facts.largest_bytes => Ok(()),
-                ChannelKind::Pipe { .. }
-                | ChannelKind::File { .. }
-                | ChannelKind::Null
-                | ChannelKind::Unmodelled => Err(NotModelled::PipeOnly),
-            },
-            Fd::Null | Fd::Closed => Ok(()),
-        }
-    }
-
-    fn alter(&mut self, walk: &Walk<'a>, descriptor: Descriptor) {
-        if let Fd::Channel(channel) = walk.fds.get(descriptor) {
-            self.family.world.altered(channel);
-        }
-    }
-
-    /// A read that finds bytes and a packet behind them may cut the packet off, depending on how long it is.
-    fn check_unwritten(&self, walk: &Walk<'a>, of: Descriptor) -> Result<(), NotModelled> {
-        match walk.fds.get(of) {
-            Fd::Channel(channel) => {
-                let before = walk.uses.contains(&Hold::write(channel))
-                    || self.family.world.writers(channel).next().is_some();
-                if before {
-                    Err(NotModelled::LatePacket)
-                } else {
-                    Ok(())
-                }
-            }
-            Fd::Null | Fd::Closed => Ok(()),
-        }
-    }
-
-    fn add_background(
-        &mut self,
-        background: &'a Background,
-        writer: u8,
-        walk: &Walk<'a>,
-    ) -> Result<Started, NotModelled> {
-        if self.wiring == Wiring::Terminal {
-            return Err(NotModelled::Hangup);
-        }
-        let kept = |descriptor| match walk.fds.get(descriptor) {
-            Fd::Channel(channel) if background.keep.contains(&descriptor) => Fd::Channel(channel),
-            Fd::Channel(_) | Fd::Null | Fd::Closed => Fd::Null,
-        };
-        let fds = Fds {
-            stdin: kept(Descriptor::Stdin),
-            stdout: kept(Descriptor::Stdout),
-            stderr: kept(Descriptor::Stderr),
-        };
-        let between = match background.intermediates {
-            Intermediates::Wait => background.depth.saturating_sub(1),
-            // They are gone before the next step.
-            Intermediates::Exit => 0,
-        };
-        let mut above = Vec::new();
-        let mut parent = walk.process;
-        for _ in 0..between {
-            parent = self.add_process(Who::Intermediate { writer }, parent, fds);
-            above.push(parent);
-        }
-        let who = Who::Descendant { writer };
-        let mut first = self.add_script(&background.script, who, writer, parent, fds)?;
-        for process in above.into_iter().rev() {
-            let steps = vec![
-                Step::Spawn { process: first },
-                Step::WaitExit {
-                    process: first,
-                    how: Waiting::Blocking,
-                },
-            ];
-            let world = &mut self.family.world;
-            let task = world.task(process, &[], OnBrokenPipe::Die, list(steps));
-            self.family.tasks.push((task, Who::Intermediate { writer }));
-            first = process;
-        }
-        let lost = background.depth > 1 && background.intermediates == Intermediates::Exit;
-        Ok(Started {
-            process: first,
-            awaited: if lost { Awaited::No } else { Awaited::Yes },
-        })
-    }
-}
-
-/// A script on the way.
-struct Walk<'a> {
-    script: &'a Script,
-    who: Who,
-    process: ProcessId,
-    fds: Fds,
-    next_writer: u8,
-    children: Vec<Started>,
-    uses: Vec<Hold>,
-    reads: Reads,
-}
-
-/// How a script reads its input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Reads {
-    Nothing,
-    ToTheEnd,
-    Otherwise,
-}
-
-impl Walk<'_> {
-    fn use_end(&mut self, descriptor: Descriptor) {
-        if let Fd::Channel(channel) = self.fds.get(descriptor) {
-            self.uses.push(Hold {
-                channel,
-                end: Fds::end(descriptor),
-            });
-        }
     }
 }
 
@@ -502,6 +300,6 @@ fn pipe(room: Room, facts: PipeFacts) -> ChannelKind {
     }
 }
 
-fn list<'a>(steps: Vec<Step>) -> Program<'a> {
+pub(super) fn list<'a>(steps: Vec<Step>) -> Program<'a> {
     Program::List(steps.into_iter())
 }

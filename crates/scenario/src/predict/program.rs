@@ -1,4 +1,4 @@
-//! A script's steps as steps of the model, made as they are asked for.
+//! A script's steps as steps of the model, made as they are asked for. What would fail was refused before.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -11,9 +11,6 @@ use pipeclog_pipemodel::{End, WriteMode};
 
 use super::found::LeaderEnding;
 use crate::script::{Descriptor, Ending, Step, Steps, Stream};
-
-/// What chatty exits with when a system call fails for which the script has no rule.
-const FAILED: Exit = Exit::Code(125);
 
 /// A program of a world: a parent's, which is a list, or a script's, which need not fit in memory.
 #[derive(Clone)]
@@ -141,24 +138,23 @@ impl<'a> ScriptProgram<'a> {
                     self.nonblocking = self.nonblocking.with(channel);
                     None
                 }
-                Fd::Null => None,
-                Fd::Closed => Some(ModelStep::Exit(FAILED)),
+                Fd::Null | Fd::Closed => None,
             },
             Step::Capacity { stream, bytes } => match self.fds.get(*stream) {
                 Fd::Channel(channel) => Some(ModelStep::Resize {
                     channel,
                     end: Fds::end(*stream),
                     bytes: *bytes,
-                    on_refusal: OnRefusal::Exit(FAILED),
+                    on_refusal: OnRefusal::Unmodelled,
                 }),
-                Fd::Null | Fd::Closed => Some(ModelStep::Exit(FAILED)),
+                Fd::Null | Fd::Closed => None,
             },
             Step::Packet(stream) => match self.fds.get((*stream).into()) {
                 Fd::Channel(channel) => Some(ModelStep::SetMode {
                     channel,
                     mode: WriteMode::Packet,
                 }),
-                Fd::Null | Fd::Closed => Some(ModelStep::Exit(FAILED)),
+                Fd::Null | Fd::Closed => None,
             },
             Step::Background { .. } => self.start(),
             Step::Wait => {

@@ -326,6 +326,20 @@ fn what_is_not_modelled_says_why() {
             "{json}"
         );
     }
+    for json in [
+        r#"{"ops": [{"op": "close", "stream": "stdin"}, {"op": "stdin", "do": "never"}]}"#,
+        r#"{"ops": [{"op": "repeat", "times": 2, "ops": [
+            {"op": "nonblock", "stream": "stdout"}, {"op": "close", "stream": "stdout"}]}]}"#,
+        r#"{"ops": [{"op": "write", "stdout": 8192}, {"op": "capacity", "stream": "stdout", "bytes": 4096}]}"#,
+    ] {
+        assert_eq!(
+            foretold(json, Parent::of(Strategy::WaitThenRead)),
+            Prediction::NotModelled {
+                reason: NotModelled::Fails
+            },
+            "{json}"
+        );
+    }
     let capacity = r#"{"ops": [{"op": "capacity", "stream": "stdout", "bytes": 4096}]}"#;
     assert_eq!(
         foretold(capacity, Parent::of(Strategy::TempFile)),

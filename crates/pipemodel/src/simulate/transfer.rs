@@ -1,0 +1,200 @@
+//! How bytes go into channels and out of them, and how ends are closed.
+
+use super::SimulateError;
+use super::program::{ChannelId, ProcessId, Step, TaskId, Writing};
+use super::state::{Body, Current, State};
+use crate::pipe::End;
+
+/// Whether a pipe was left as it was.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refused {
+    Yes,
+    No,
+}
+
+/// What came of putting bytes in.
+pub(super) enum Put {
+    /// Nobody reads.
+    Broken,
+    /// So many writes are done.
+    Done(u64),
+    /// So many are done, and of the next so many bytes are in.
+    Partial { done: u64, put: u64 },
+}
+
+impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
+    /// Puts bytes into a channel: `times` writes of `bytes`, the first of which has `before` bytes in if it has begun.
+    pub(super) fn put(
+        &mut self,
+        task: TaskId,
+        to: ChannelId,
+        bytes: u64,
+        before: Option<u64>,
+        how: Writing,
+        times: u64,
+    ) -> Put {
+        let process = self.world.tasks[task.0].process;
+        let drainer = self.drainer(to, process);
+        let channel = &mut self.channels[to.0];
+        let mode = channel.mode;
+        let all = || bytes * times - before.unwrap_or(0);
+        let (result, put) = match &mut channel.body {
+            Body::File { unread } => {
+                *unread += all();
+                (Put::Done(times), all())
+            }
+            Body::Null => (Put::Done(times), all()),
+            _ if channel.readers == 0 => return Put::Broken,
+            _ if drainer.is_some() => (Put::Done(times), all()),
+            Body::Unmodelled { unread } => {
+                *unread += all();
+                (Put::Done(times), all())
+            }
+            Body::Pipe(pipe) => {
+                let start = pipe.written_bytes();
+                let result = match (before, how) {
+                    (Some(before), _) => {
+                        let left = bytes - before;
+                        let put = match how {
+                            Writing::Blocking => pipe.go_on_writing(left, mode),
+                            Writing::Polled => pipe.begin_write(left, mode),
+                        };
+                        if put == left {
+                            Put::Done(1)
+                        } else {
+                            Put::Partial {
+                                done: 0,
+                                put: before + put,
+                            }
+                        }
+                    }
+                    (None, _) => {
+                        let run = pipe.begin_writes(bytes, times, mode);
+                        match run.partial {
+                            None => Put::Done(run.completed),
+                            Some(put) => Put::Partial {
+                                done: run.completed,
+                                put,
+                            },
+                        }
+                    }
+                };
+                (result, pipe.written_bytes() - start)
+            }
+        };
+        self.tasks[task.0].place.written[to.0] += put;
+        if let Some(drainer) = drainer {
+            self.deliver(drainer, to, put);
+        }
+        result
+    }
+
+    /// Bytes go through a drainer: it has read them, and if it is an echo, written them in turn.
+    fn deliver(&mut self, drainer: TaskId, channel: ChannelId, bytes: u64) {
+        let place = &mut self.tasks[drainer.0].place;
+        place.read[channel.0] += bytes;
+        let Some(Current {
+            step: Step::Echo { to, .. },
+            ..
+        }) = place.current
+        else {
+            return;
+        };
+        place.written[to.0] += bytes;
+        let echoer = self.world.tasks[drainer.0].process;
+        match &mut self.channels[to.0].body {
+            Body::File { unread } => *unread += bytes,
+            Body::Null => {}
+            Body::Pipe(_) | Body::Unmodelled { .. } => {
+                if let Some(next) = self.drainer(to, echoer) {
+                    self.deliver(next, to, bytes);
+                }
+            }
+        }
+    }
+
+    pub(super) fn resize(
+        &mut self,
+        channel: ChannelId,
+        bytes: u64,
+    ) -> Result<Refused, SimulateError> {
+        let raced = self.is_read_at_any_moment(channel) && self.was_written(channel);
+        let Body::Pipe(pipe) = &mut self.channels[channel.0].body else {
+            return Ok(Refused::Yes);
+        };
+        let before = pipe.geometry();
+        let refused = pipe.resize(bytes).is_err();
+        if raced && (refused || pipe.geometry().slots() < before.slots()) {
+            return Err(SimulateError::ResizeRace { channel });
+        }
+        Ok(if refused { Refused::Yes } else { Refused::No })
+    }
+
+    /// Whether somebody drains a channel: what went through at once in the model may still be in the ring of a real pipe.
+    fn is_read_at_any_moment(&self, channel: ChannelId) -> bool {
+        let Some(reader) = self.facts.sole_reader[channel.0] else {
+            return false;
+        };
+        match self.tasks[reader.0].place.current {
+            Some(Current {
+                step: Step::Drain { from, .. },
+                ..
+            }) => from.contains(channel),
+            Some(Current {
+                step: Step::Echo { from, .. },
+                ..
+            }) => from == channel,
+            Some(_) | None => false,
+        }
+    }
+
+    fn was_written(&self, channel: ChannelId) -> bool {
+        self.tasks
+            .iter()
+            .any(|task| task.place.written[channel.0] > 0)
+    }
+
+    /// One read(2): how many bytes come, 0 if nothing is there.
+    pub(super) fn take(&mut self, task: TaskId, from: ChannelId, bytes: u64) -> u64 {
+        let got = match &mut self.channels[from.0].body {
+            Body::Pipe(pipe) => pipe
+                .try_read(bytes)
+                .map_or(0, |range| range.end - range.start),
+            Body::File { unread } | Body::Unmodelled { unread } => {
+                let got = bytes.min(*unread);
+                *unread -= got;
+                got
+            }
+            Body::Null => 0,
+        };
+        self.tasks[task.0].place.read[from.0] += got;
+        got
+    }
+
+    /// A process closes up to `count` descriptors of an end.
+    pub(super) fn close(
+        &mut self,
+        process: ProcessId,
+        channel: ChannelId,
+        end: End,
+        count: u32,
+    ) -> Result<(), SimulateError> {
+        let held = self.processes[process.0].held_mut(channel, end);
+        let closed = count.min(*held);
+        *held -= closed;
+        let gives_up = closed > 0 && *held == 0;
+        *self.channels[channel.0].holders_mut(end) -= closed;
+        let still_written =
+            self.channels[channel.0].writers > 0 || self.channels[channel.0].unread() > 0;
+        let promised = self.facts.sole_reader[channel.0].filter(|reader| {
+            let reader = &self.world.tasks[reader.0];
+            reader.process == process && reader.drains.contains(channel)
+        });
+        match promised {
+            Some(task) if end == End::Read && gives_up && still_written => {
+                Err(SimulateError::NotDrained { task, channel })
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+}
