@@ -12,6 +12,7 @@ use crate::world::TaskId;
 
 /// One thing a task waits for; it waits for *any* of several.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Awaited {
     /// The descriptor it goes through, where there is one.
     pub fd: Option<u32>,
@@ -23,6 +24,7 @@ pub struct Awaited {
 
 /// What would have to happen for a task to wake.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", tag = "event")]
 pub enum What {
     /// Somebody writes into a channel that is empty, or the last writer closes it.
@@ -74,6 +76,7 @@ pub enum What {
 
 /// What a poll set says about room in a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Full {
     /// Somebody waits, level-triggered, for room: there is none.
@@ -119,6 +122,7 @@ impl What {
 
 /// Why a task cannot count as asleep for good.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Break {
     /// The kind of reason.
     pub kind: BreakKind,
@@ -128,6 +132,7 @@ pub struct Break {
 
 /// Kinds of [`Break`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum BreakKind {
     /// It runs, ran between the looks, or is in a state that ends by itself.
@@ -144,6 +149,7 @@ pub enum BreakKind {
 
 /// What a `probable` verdict takes for granted.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", tag = "assumes")]
 pub enum Assumption {
     /// A runtime's own helper thread, asleep with a timeout, does not do the awaited thing.
@@ -215,6 +221,7 @@ pub enum Assumption {
 
 /// A language runtime with threads of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Runtime {
     /// The HotSpot Java virtual machine.

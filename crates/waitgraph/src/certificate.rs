@@ -11,6 +11,7 @@ use crate::world::TaskId;
 /// A claim that no task outside `members` can wake a task inside: worth nothing until [`crate::check::check`] has
 /// verified it against the two looks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Certificate {
     /// The deadlocked set, in ascending order.
     pub members: Vec<Member>,
@@ -20,6 +21,7 @@ pub struct Certificate {
 
 /// One member of the deadlocked set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Member {
     /// The task.
     pub task: TaskId,

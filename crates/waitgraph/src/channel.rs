@@ -9,6 +9,7 @@ use crate::untrusted::Untrusted;
 
 /// A channel between tasks, by the kernel's own identity for it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Channel {
     /// An anonymous pipe.

@@ -10,6 +10,7 @@ macro_rules! classes {
         /// A class of hangs or of look-alikes. Its slug is its name everywhere; the text of each is data
         /// (see [`crate::classes`]).
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         pub enum Class {
             $($(#[$doc])* #[serde(rename = $slug)] $name,)*
         }

@@ -84,6 +84,7 @@ impl Access {
 
 /// Device and inode number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FileId {
     /// Device of the file system (`st_dev`); 0 where it was not asked for.
     pub dev: u64,
@@ -262,6 +263,7 @@ pub struct EpollTarget {
 
 /// Events asked for, in the bits of poll(2) and epoll_ctl(2), which agree for these.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct EventSet(pub u32);
 

@@ -10,6 +10,7 @@ const TEXTS: &str = include_str!("fixes.json");
 
 /// A language that fixes are written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Language {
     /// CPython, PyPy.

@@ -6,6 +6,7 @@ use crate::snapshot::{Pid, Tid};
 
 /// One thing that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Gap {
     /// What kind of obstacle.
     pub kind: GapKind,
@@ -23,6 +24,7 @@ pub struct Gap {
 
 /// The kind of obstacle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum GapKind {
     /// The process or task ended while it was read: normal, and it can wake nobody any more.
@@ -45,6 +47,7 @@ pub enum GapKind {
 
 /// What is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Facet {
     /// The whole process, or the list of processes.

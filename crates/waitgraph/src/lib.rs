@@ -25,6 +25,8 @@ pub mod redact;
 pub mod reduce;
 pub mod render;
 pub mod report;
+#[cfg(feature = "schema")]
+mod schema;
 pub mod snapshot;
 mod stall;
 mod tasks;

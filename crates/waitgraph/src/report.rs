@@ -16,8 +16,19 @@ use crate::world::TaskId;
 /// The version of the report's JSON form; raised when a field changes its meaning or goes.
 pub const SCHEMA_VERSION: u32 = 1;
 
+/// The JSON schema (draft 2020-12) of what [`crate::render::json`] writes of a [`Report`]: every field of it is required.
+#[cfg(feature = "schema")]
+pub fn schema() -> serde_json::Value {
+    let settings = schemars::generate::SchemaSettings::draft2020_12().for_serialize();
+    settings
+        .into_generator()
+        .into_root_schema_for::<Report>()
+        .to_value()
+}
+
 /// A diagnosis, as plain data. Reading one back proves nothing: only [`crate::check::check`] does, on the looks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Report {
     /// [`SCHEMA_VERSION`] of the writer.
     pub schema_version: u32,
@@ -59,6 +70,7 @@ pub struct Report {
 
 /// Verdicts, strongest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum VerdictName {
     /// No task of a set can be woken by any task outside it.
@@ -79,6 +91,7 @@ pub enum VerdictName {
 
 /// How sure a verdict is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Confidence {
     /// It follows from what was read, in the closed world that is printed with it.
@@ -91,6 +104,7 @@ pub enum Confidence {
 
 /// Kinds of deadlock (Parks 1995).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// With a full channel in it: a bigger buffer would cure it.
@@ -103,6 +117,7 @@ pub enum Kind {
 
 /// A task, as people know it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Actor {
     /// Its numbers.
     pub task: TaskId,
@@ -120,6 +135,7 @@ pub struct Actor {
 
 /// Somebody who takes part, and what he waits for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ReportMember {
     /// Who.
     pub actor: Actor,
@@ -141,6 +157,7 @@ pub struct ReportMember {
 
 /// Who must change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Culprit {
     /// Who.
     pub actor: Actor,
@@ -152,6 +169,7 @@ pub struct Culprit {
 
 /// An end that somebody holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Held {
     /// The channel.
     pub channel: Channel,
@@ -167,6 +185,7 @@ pub struct Held {
 
 /// The way out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Fix {
     /// In whose language it is written.
     pub language: Language,
@@ -178,6 +197,7 @@ pub struct Fix {
 
 /// An assumption with its sentence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Assumed {
     /// In words.
     pub text: String,

@@ -8,6 +8,7 @@ use crate::untrusted::Untrusted;
 
 /// The line of /proc/PID/task/TID/syscall.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Syscall {
     /// `running`.
@@ -33,6 +34,7 @@ pub enum Syscall {
 ///
 /// Descriptor numbers are looked up in the task's table by the graph, not here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", tag = "for")]
 pub enum Wait {
     /// It runs, or is about to.
@@ -153,6 +155,7 @@ pub enum Wait {
 
 /// One entry of a poll set; of select's three sets, one entry for each descriptor in any of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PollEntry {
     /// The descriptor (negative ones, which poll ignores, are left out).
     pub fd: u32,
@@ -162,6 +165,7 @@ pub struct PollEntry {
 
 /// How long a call waits at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Timeout {
     /// For ever.
@@ -176,6 +180,7 @@ pub enum Timeout {
 
 /// Which children a call waits for, in the numbers of the waiter's own pid namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ChildSet {
     /// Any child (-1, P_ALL).
@@ -190,6 +195,7 @@ pub enum ChildSet {
 
 /// Who can reach a futex.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum FutexScope {
     /// The call says FUTEX_PRIVATE_FLAG.
@@ -204,6 +210,7 @@ pub enum FutexScope {
 
 /// Families of file locks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum LockKind {
     /// flock(2).
@@ -216,6 +223,7 @@ pub enum LockKind {
 
 /// Direction in which a FIFO is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum FifoMode {
     /// O_RDONLY: waits for a writer.

@@ -11,6 +11,7 @@ use crate::wait::{Syscall, Wait};
 
 /// A task and the process it belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TaskId {
     /// The process.
     pub pid: Pid,

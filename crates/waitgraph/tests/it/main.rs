@@ -8,6 +8,7 @@ mod laws;
 mod leaks_and_stalls;
 mod look_alikes;
 mod scene;
+mod schema;
 mod terminals;
 mod texts;
 mod true_deadlocks;
