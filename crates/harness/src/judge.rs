@@ -6,23 +6,27 @@ use std::os::unix::fs::FileExt as _;
 use std::str::FromStr as _;
 
 use nix::sys::signal::Signal;
-use pipeclog_scenario::outcome::{CaptureReport, StreamReport, Verdict};
+use pipeclog_scenario::outcome::{CaptureReport, StreamReport, Verdict, Written};
 use pipeclog_scenario::scenario::Scenario;
 use pipeclog_scenario::script::{Ending, Input, Op, Script};
 use pipeclog_scenario::strategy::{Delivery, Strategy};
 use pipeclog_scenario::verify::{FaultKind, Source, Verifier, Window};
 
-use crate::tree::End;
+use crate::tree::{End, Left};
 
 /// A trial whose parent has ended.
 #[derive(Debug)]
 pub(crate) struct Ended<'a> {
     /// How the parent ended.
     pub(crate) leader: End,
+    /// Whether descendants that were awaited live on.
+    pub(crate) descendants_left: Left,
     /// How those of its descendants ended that nobody killed.
     pub(crate) descendants: Vec<End>,
     /// What the parent says of its capture, if it is ours.
     pub(crate) report: Option<&'a CaptureReport>,
+    /// What the child's ledger says of its writes.
+    pub(crate) written: Written,
     /// What the parent wrote to its stdout.
     pub(crate) stdout: &'a File,
     /// What the parent wrote to its stderr.
@@ -33,14 +37,21 @@ pub(crate) struct Ended<'a> {
 const TIMED_OUT: i32 = 124;
 /// The exit code by which they say that they failed themselves, which a limit that ends the command counts as.
 const FAILED: i32 = 125;
-/// The exit code for a strategy that this build or machine cannot run.
-const UNSUPPORTED: i32 = 2;
+/// The exit code for a strategy that this build or machine cannot run (EX_UNAVAILABLE of sysexits.h).
+const UNSUPPORTED: i32 = 69;
 
 /// Judges a trial.
 pub(crate) fn judge(scenario: &Scenario, strategy: Strategy, ended: &Ended<'_>) -> Verdict {
-    if ended.report.is_none() && ended.leader == End::Code(UNSUPPORTED) {
-        return Verdict::Skipped {
-            why: first_line(ended.stderr),
+    if ended.report.is_none() {
+        let why = first_line(ended.stderr);
+        return match ended.leader {
+            End::Code(UNSUPPORTED) => Verdict::Skipped { why },
+            other => Verdict::Broken {
+                why: format!(
+                    "the parent made no report, and ended by {}: {why}",
+                    in_words(other)
+                ),
+            },
         };
     }
     let sources = match strategy.delivery() {
@@ -52,7 +63,7 @@ pub(crate) fn judge(scenario: &Scenario, strategy: Strategy, ended: &Ended<'_>) 
         Delivery::Nothing => Vec::new(),
     };
     for (name, source, file) in sources {
-        match compare(scenario, source, file, ended.report) {
+        match compare(scenario, source, file, ended.report, ended.written) {
             Ok(None) => {}
             Ok(Some(what)) => {
                 return Verdict::Lost {
@@ -73,6 +84,11 @@ pub(crate) fn judge(scenario: &Scenario, strategy: Strategy, ended: &Ended<'_>) 
                 why: stopped.clone(),
             },
             other => wrong_exit("124 or 125".to_owned(), other),
+        };
+    }
+    if ended.descendants_left == Left::Some {
+        return Verdict::Harmed {
+            what: "a descendant that ends by itself did not end".to_owned(),
         };
     }
     if let Some(harmed) = ended
@@ -142,6 +158,7 @@ fn compare(
     source: Source,
     file: &File,
     report: Option<&CaptureReport>,
+    written: Written,
 ) -> io::Result<Option<String>> {
     let stream = report.map(|report| match source {
         Source::Stdout | Source::Merged => &report.stdout,
@@ -155,7 +172,7 @@ fn compare(
     let alone = without_descendants.then(|| leader_alone(&scenario.script));
     let script = alone.as_ref().unwrap_or(&scenario.script);
     let input = Input::Pattern(scenario.stdin_len());
-    let window = window(scenario, stream);
+    let window = window(scenario, source, stream);
     let mut verifier =
         Verifier::of_window(script, source, input, window).map_err(io::Error::other)?;
     let mut block = vec![0; 256 << 10];
@@ -170,6 +187,17 @@ fn compare(
         at += bytes.len() as u64;
     }
     let fault = verifier.finish().fault;
+    // What had been written when the deadline passed was in the pipe, and comes back.
+    let owed = if scenario.parent.limit.is_none() && stopped {
+        written_to(source, written)
+    } else {
+        0
+    };
+    if at < owed {
+        return Ok(Some(format!(
+            "the end after {at} bytes, where {owed} had been written"
+        )));
+    }
     // A capture that was told to stop owes what it has got, in order, and no more.
     Ok(fault
         .filter(|fault| !(stopped && matches!(fault.kind, FaultKind::Truncated { .. })))
@@ -177,7 +205,7 @@ fn compare(
 }
 
 /// The part of a stream that a limit lets the parent keep.
-fn window(scenario: &Scenario, stream: Option<&StreamReport>) -> Window {
+fn window(scenario: &Scenario, source: Source, stream: Option<&StreamReport>) -> Window {
     let (Some(limit), Some(stream)) = (scenario.parent.limit, stream) else {
         return Window::WHOLE;
     };
@@ -187,7 +215,7 @@ fn window(scenario: &Scenario, stream: Option<&StreamReport>) -> Window {
     }
     match scenario.parent.limit_policy.as_deref() {
         Some("tail") => Window {
-            start: stream.seen - stream.kept.min(stream.seen),
+            start: total(scenario, source).saturating_sub(limit.0),
             len: None,
         },
         Some("spill") => Window::WHOLE,
@@ -195,6 +223,26 @@ fn window(scenario: &Scenario, stream: Option<&StreamReport>) -> Window {
             start: 0,
             len: Some(limit.0),
         },
+    }
+}
+
+fn written_to(source: Source, written: Written) -> u64 {
+    match source {
+        Source::Stdout => written.stdout,
+        Source::Stderr => written.stderr,
+        Source::Merged => written.stdout + written.stderr,
+    }
+}
+
+/// Bytes that the leader writes to a stream.
+fn total(scenario: &Scenario, source: Source) -> u64 {
+    let expected = scenario
+        .script
+        .expected(Input::Pattern(scenario.stdin_len()));
+    match source {
+        Source::Stdout => expected.stdout,
+        Source::Stderr => expected.stderr,
+        Source::Merged => expected.stdout + expected.stderr,
     }
 }
 

@@ -5,10 +5,12 @@
 //! has started and exits.
 
 use std::io::{self, BufRead, BufReader, Write};
+use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Mutex;
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use pipeclog_scenario::outcome::{Outcome, Verdict, Written};
 use pipeclog_scenario::scenario::Scenario;
 use pipeclog_scenario::strategy::Strategy;
@@ -30,6 +32,9 @@ pub struct Pool {
     program: PathBuf,
     idle: Mutex<Vec<Worker>>,
 }
+
+/// In milliseconds, far above what a trial may take: its deadline, its descendants', and the killing.
+const ANSWER_BOUND: i32 = 120_000;
 
 /// The hidden command that makes a process a worker.
 pub const WORKER_COMMAND: &str = "worker";
@@ -57,7 +62,6 @@ impl Pool {
                 },
                 measured: None,
                 written: Written::default(),
-                left_over: 0,
             },
         }
     }
@@ -119,7 +123,23 @@ impl Worker {
         // A request is far below a pipe's capacity, and the worker has read the one before.
         requests.write_all(line.as_bytes())?;
         line.clear();
-        // Bounded by the worker: each trial has a deadline, and so has its cleaning up.
+        // The worker bounds each trial and its cleaning up; this is for a worker that is stuck itself.
+        let mut answer = [PollFd::new(
+            self.answers.get_ref().as_fd(),
+            PollFlags::POLLIN,
+        )];
+        if poll(
+            &mut answer,
+            PollTimeout::try_from(ANSWER_BOUND).unwrap_or(PollTimeout::MAX),
+        )
+        .map_err(io::Error::from)?
+            == 0
+        {
+            self.child.kill()?;
+            return Err(io::Error::other(
+                "it gave no answer for two minutes, and was killed",
+            ));
+        }
         if self.answers.read_line(&mut line)? == 0 {
             let status = self.child.wait()?;
             return Err(io::Error::other(format!(

@@ -24,7 +24,7 @@ use tempfile::TempDir;
 use crate::judge::{self, Ended};
 use crate::pool::Request;
 use crate::stop::Stop;
-use crate::tree::{End, Tree, TreeError};
+use crate::tree::{End, Left, Tree, TreeError};
 use crate::watch::{self, WatchError, Watched};
 
 /// How long descendants that are awaited may take.
@@ -79,7 +79,6 @@ fn verdict(verdict: Verdict) -> Outcome {
         verdict,
         measured: None,
         written: Written::default(),
-        left_over: 0,
     }
 }
 
@@ -87,22 +86,18 @@ fn try_run(request: &Request, setup: &Setup) -> Result<Outcome, TrialError> {
     let files = Files::new(&request.scenario)?;
     let started = Instant::now();
     let mut tree = Tree::start(&mut parent(request, setup, &files)?)?;
-    let (watched, wall) = match watch_to_the_end(&mut tree, request, setup, started) {
-        Ok(watched) => watched,
-        Err(error) => {
-            tree.clear()?;
-            return Err(error.into());
-        }
-    };
+    let (watched, wall, descendants_left) =
+        match watch_to_the_end(&mut tree, request, setup, started) {
+            Ok(watched) => watched,
+            Err(error) => {
+                tree.clear()?;
+                return Err(error.into());
+            }
+        };
     // Only those that are dead already: what lives is about to be killed, and not by the strategy.
     tree.reap();
     let by_themselves = tree.reaped().to_vec();
     let leader = tree.leader();
-    let left_over = tree
-        .living()
-        .into_iter()
-        .filter(|pid| *pid != leader)
-        .count();
     let reaped = tree.clear()?;
     let written = files.written();
     let report = files.report();
@@ -120,6 +115,8 @@ fn try_run(request: &Request, setup: &Setup) -> Result<Outcome, TrialError> {
                     .filter(|reaped| reaped.pid != leader)
                     .map(|reaped| reaped.end)
                     .collect(),
+                descendants_left,
+                written,
                 report: report.as_ref(),
                 stdout: &files.stdout,
                 stderr: &files.stderr,
@@ -132,7 +129,6 @@ fn try_run(request: &Request, setup: &Setup) -> Result<Outcome, TrialError> {
         verdict,
         measured,
         written,
-        left_over: u32::try_from(left_over).unwrap_or(u32::MAX),
     })
 }
 
@@ -142,13 +138,14 @@ fn watch_to_the_end(
     request: &Request,
     setup: &Setup,
     started: Instant,
-) -> Result<(Watched, Duration), WatchError> {
+) -> Result<(Watched, Duration, Left), WatchError> {
     let watched = watch::until_end_or_hang(tree, &setup.stop, started, setup.deadline)?;
     let wall = started.elapsed();
+    let mut left = Left::Nothing;
     if let (Watched::Ended, Descendants::Awaited) = (&watched, request.scenario.descendants) {
-        watch::until_descendants_end(tree, &setup.stop, Instant::now() + AWAIT_BOUND)?;
+        left = watch::until_descendants_end(tree, &setup.stop, Instant::now() + AWAIT_BOUND)?;
     }
-    Ok((watched, wall))
+    Ok((watched, wall, left))
 }
 
 fn measured(wall: Duration, report: Option<&CaptureReport>) -> Measured {

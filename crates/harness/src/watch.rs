@@ -137,10 +137,10 @@ pub(crate) fn until_descendants_end(
     tree: &mut Tree,
     stop: &Stop,
     bound: Instant,
-) -> Result<(), WatchError> {
+) -> Result<Left, WatchError> {
     while Instant::now() < bound {
         if tree.reap() == Left::Nothing {
-            break;
+            return Ok(Left::Nothing);
         }
         let woken = stop
             .or_readable(None, DESCENDANTS_TICK)
@@ -149,7 +149,7 @@ pub(crate) fn until_descendants_end(
             return Err(WatchError::Stopped);
         }
     }
-    Ok(())
+    Ok(Left::Some)
 }
 
 /// Whether the parent has ended.

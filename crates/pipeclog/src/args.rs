@@ -88,9 +88,6 @@ pub(crate) struct Prove {
     /// How many trials to run at a time [default: one for each processor].
     #[arg(long, short, value_name = "N")]
     pub(crate) jobs: Option<std::num::NonZeroUsize>,
-    /// The bound on each trial, for what nothing else ends [default: 20s].
-    #[arg(long, value_name = "DURATION", value_parser = crate::units::duration)]
-    pub(crate) deadline: Option<std::time::Duration>,
     /// Write every outcome, with its evidence, to this file.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,

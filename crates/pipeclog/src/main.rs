@@ -1,5 +1,8 @@
 //! The command line: arguments, progress, colour, exit codes.
 
+#[macro_use]
+mod out;
+
 mod args;
 mod command;
 mod run;
@@ -14,7 +17,7 @@ use clap::Parser as _;
 
 use args::{Cli, Colour, Command};
 
-/// The exit code when all is as it should be not.
+/// The exit code when something is not as expected.
 const NOT_AS_EXPECTED: u8 = 1;
 /// The exit code of wrong input.
 const USAGE: u8 = 2;

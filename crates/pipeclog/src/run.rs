@@ -1,7 +1,6 @@
 //! Many trials at a time, with a progress bar: what `prove` and `report` share.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write as _};
+use std::io::Write as _;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Mutex;
@@ -99,10 +98,41 @@ pub(crate) fn progress(steps: usize, what: &'static str) -> ProgressBar {
 
 /// Writes results as JSON.
 pub(crate) fn write_json(path: &Path, results: &Results) -> anyhow::Result<()> {
-    let write = || -> io::Result<()> {
-        let mut file = BufWriter::new(File::create(path)?);
-        serde_json::to_writer_pretty(&mut file, results)?;
-        file.flush()
+    let failed = || format!("failed to write the results to {}", path.display());
+    let text = serde_json::to_string_pretty(results).with_context(failed)?;
+    if path.exists() && !path.is_file() {
+        // A device or a pipe has no place beside it.
+        return std::fs::write(path, text).with_context(failed);
+    }
+    let mut file = beside(path)?;
+    file.write_all(text.as_bytes()).with_context(failed)?;
+    file.persist(path).with_context(failed)?;
+    Ok(())
+}
+
+/// That a file can be made in that place. What stands there already is left alone.
+pub(crate) fn check_place(path: &Path) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        !path.is_dir(),
+        "failed to write {}: it is a directory: name a file in it",
+        path.display()
+    );
+    // A device or a pipe has no place beside it.
+    if !path.exists() || path.is_file() {
+        drop(beside(path)?);
+    }
+    Ok(())
+}
+
+/// A file in the directory of `path`, since rename(2) does not cross file systems. It goes away unless it is persisted.
+pub(crate) fn beside(path: &Path) -> anyhow::Result<tempfile::NamedTempFile> {
+    let directory = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
     };
-    write().with_context(|| format!("failed to write the results to {}", path.display()))
+    tempfile::Builder::new()
+        .prefix(".pipeclog-report-")
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666))
+        .tempfile_in(directory)
+        .with_context(|| format!("failed to make a file in {}", directory.display()))
 }

@@ -6,6 +6,7 @@
 use anstyle::{AnsiColor, Style};
 use pipeclog_report::matrix::{Entry, Matrix};
 use pipeclog_scenario::strategy::Strategy;
+use pipeclog_waitgraph::Untrusted;
 
 /// Without a terminal, lines may be this long.
 pub(crate) const WIDTH_WITHOUT_TERMINAL: u16 = 160;
@@ -29,7 +30,7 @@ pub(crate) fn render(matrix: &Matrix, width: u16) -> String {
         }
         header(&mut text, &band, names);
         for row in matrix.rows() {
-            text.push_str(&format!("{row:names$}"));
+            text.push_str(&format!("{:names$}", Untrusted::new(row).terminal(names)));
             for column in &band {
                 let entry = matrix.entry(row, column.strategy);
                 let (plain, style) = (entry.to_string(), style(&entry));

@@ -27,8 +27,6 @@ pub struct Outcome {
     pub measured: Option<Measured>,
     /// Bytes whose write(2) had completed, by chatty's own ledger.
     pub written: Written,
-    /// Processes of the trial that lived on after its parent and were killed at the end.
-    pub left_over: u32,
 }
 
 /// How a trial ended.
@@ -351,6 +349,12 @@ impl Cell {
             {
                 Some(foretold())
             }
+            // No leak is a proof, and a parent that polls is never blocked for good.
+            (Ending::Leaks | Ending::PollsForEver, Verdict::Hung(hang))
+                if hang.ended_by == EndedBy::Proof =>
+            {
+                Some(foretold())
+            }
             (_, Verdict::Hung(_)) if self.outcome.written.contradict(prediction) => {
                 Some(foretold())
             }
@@ -376,6 +380,8 @@ impl Hang {
             return true;
         };
         match diagnosis.verdict {
+            // Cut off while it moved: no hang.
+            VerdictName::Progressing if self.ended_by == EndedBy::Deadline => false,
             VerdictName::Waiting | VerdictName::Progressing | VerdictName::Unproven => true,
             VerdictName::Deadlocked
             | VerdictName::Leaked

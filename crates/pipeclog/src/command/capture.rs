@@ -83,12 +83,22 @@ const TIMED_OUT: u8 = 124;
 const FAILED: u8 = 125;
 const NOT_EXECUTABLE: u8 = 126;
 const NOT_FOUND: u8 = 127;
+/// This build or machine cannot run the strategy (EX_UNAVAILABLE of sysexits.h).
+const UNSUPPORTED: u8 = 69;
 
 /// Runs the command, hands on what was captured, and exits with the command's code, or 128 and the signal that killed it.
 pub(crate) fn run(args: CaptureArgs) -> anyhow::Result<ExitCode> {
     let [program, arguments @ ..] = args.command.as_slice() else {
         anyhow::bail!("no command was given");
     };
+    if args.strategy.is_hazard()
+        && (args.end != End::EndOfFile || args.deadline.is_some() || args.limit.is_some())
+    {
+        anyhow::bail!(
+            "{} is kept to hang: it takes no --end, --deadline or --limit; take `timeout` around it, or a safe strategy",
+            args.strategy
+        );
+    }
     let command = Command::new(program).args(arguments);
     let mut capture = Capture::new(
         args.strategy,
@@ -114,22 +124,32 @@ pub(crate) fn run(args: CaptureArgs) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
     let result = capture.run(&command);
     let took = started.elapsed();
-    match result {
-        Ok(mut captured) => {
-            std::mem::take(&mut captured.still_open)
-                .into_iter()
-                .try_for_each(leave_a_drainer)?;
-            write_report(args.report.as_deref(), &captured, took)?;
-            hand_on(&captured)?;
-            Ok(ExitCode::from(code_of(&captured)))
+    let (captured, code) = match result {
+        Ok(captured) => {
+            let code = code_of(&captured);
+            (Some(captured), code)
         }
         Err(error) => {
-            if let Some(partial) = error.partial() {
-                write_report(args.report.as_deref(), partial, took)?;
-                hand_on(partial)?;
-            }
             crate::complain(&with_causes(&error));
-            Ok(ExitCode::from(code_of_error(&error)))
+            let code = code_of_error(&error);
+            (error.into_partial(), code)
+        }
+    };
+    let Some(mut captured) = captured else {
+        return Ok(ExitCode::from(code));
+    };
+    // First of all the bytes: whatever fails after this has lost nothing.
+    let handed_on = hand_on(&captured);
+    let drained = std::mem::take(&mut captured.still_open)
+        .into_iter()
+        .try_for_each(leave_a_drainer);
+    let reported = write_report(args.report.as_deref(), &captured, took);
+    match handed_on.and(drained).and(reported) {
+        Ok(()) => Ok(ExitCode::from(code)),
+        // The command ran, so this is no wrong input.
+        Err(error) => {
+            crate::complain(&format!("{error:#}"));
+            Ok(ExitCode::from(FAILED))
         }
     }
 }
@@ -192,7 +212,7 @@ fn code_of_error(error: &Error) -> u8 {
     match error.kind() {
         ErrorKind::NotFound => NOT_FOUND,
         ErrorKind::NotExecutable => NOT_EXECUTABLE,
-        ErrorKind::Unsupported => crate::USAGE,
+        ErrorKind::Unsupported => UNSUPPORTED,
         // BadDirectory and those that a later version adds: our own failure, as timeout(1) has it.
         _ => FAILED,
     }

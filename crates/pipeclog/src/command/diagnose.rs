@@ -1,16 +1,18 @@
 //! `pipeclog diagnose`: what a process waits for, and whether it waits for ever.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anstream::{eprintln, print};
+use anstream::eprintln;
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use pipeclog_procscan::{Scanner, Selection};
+use pipeclog_waitgraph::Untrusted;
 use pipeclog_waitgraph::report::{Confidence, Report, VerdictName};
-use pipeclog_waitgraph::snapshot::{Pid, Snapshot};
+use pipeclog_waitgraph::snapshot::{Gap, GapKind, Pid, Snapshot};
 use pipeclog_waitgraph::{Diagnosis, bundle, diagnose, diagnose_all, redact, render};
 
 use crate::table;
@@ -104,6 +106,9 @@ pub(crate) fn run(args: &DiagnoseArgs) -> anyhow::Result<ExitCode> {
             .collect()
     };
     tell(args, &diagnoses)?;
+    if diagnoses.is_empty() {
+        return Ok(tell_what_is_missing(&looks));
+    }
     Ok(ExitCode::from(
         diagnoses
             .iter()
@@ -193,6 +198,27 @@ fn tell(args: &DiagnoseArgs, diagnoses: &[Diagnosis]) -> anyhow::Result<()> {
         print!("{}\n", text.trim_end());
     }
     Ok(())
+}
+
+/// Nothing was found, which says little of what could not be read.
+fn tell_what_is_missing(looks: &[Snapshot]) -> ExitCode {
+    let denied: Vec<&Gap> = looks
+        .last()
+        .into_iter()
+        .flat_map(|look| &look.gaps)
+        .filter(|gap| gap.kind != GapKind::Vanished)
+        .collect();
+    let processes: BTreeSet<Pid> = denied.iter().filter_map(|gap| gap.pid).collect();
+    let Some(first) = denied.first() else {
+        return ExitCode::SUCCESS;
+    };
+    let remedy = first.remedy.as_deref().unwrap_or("run it as root");
+    let why = Untrusted::new(first.why.as_str()).escaped();
+    eprintln!(
+        "pipeclog: {} processes could not be read whole, and may be stuck: {why}; try: {remedy}",
+        processes.len()
+    );
+    ExitCode::from(INCOMPLETE)
 }
 
 fn code(report: &Report) -> u8 {

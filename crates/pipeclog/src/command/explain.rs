@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use anstream::println;
 use anyhow::Context as _;
 use pipeclog_waitgraph::class::Class;
 use pipeclog_waitgraph::classes::Classes;
@@ -35,9 +34,9 @@ pub(crate) fn run(slug: Option<&str>) -> anyhow::Result<ExitCode> {
             let hint = if like.is_empty() {
                 String::new()
             } else {
-                format!("; did you mean {}?", like.join(" or "))
+                format!(" (did you mean {}?)", like.join(" or "))
             };
-            anyhow::anyhow!("there is no class {slug:?}{hint} `pipeclog explain` lists them all")
+            anyhow::anyhow!("there is no class {slug:?}{hint}; `pipeclog explain` lists them all")
         })?;
     println!("{}", render::class(about, table::text_columns()).trim_end());
     Ok(ExitCode::SUCCESS)

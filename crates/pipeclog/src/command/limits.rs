@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use anstream::println;
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use pipeclog_pipemodel::PageSize;

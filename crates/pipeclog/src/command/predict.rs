@@ -4,7 +4,6 @@ use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anstream::println;
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use pipeclog_pipemodel::capacity::Fill;

@@ -2,13 +2,13 @@
 
 use std::process::ExitCode;
 
-use anstream::println;
 use anyhow::Context as _;
-use pipeclog_harness::{cell, fixtures};
+use pipeclog_harness::{cell, fixtures, machine};
 use pipeclog_report::matrix::Matrix;
 use pipeclog_scenario::outcome::{Agreement, Cell, Results};
-use pipeclog_scenario::predict::PipeFacts;
 use pipeclog_scenario::scenario::Scenario;
+
+use pipeclog_waitgraph::Untrusted;
 
 use crate::args::Prove;
 use crate::run::{self, Trial};
@@ -23,10 +23,14 @@ pub(crate) fn run(args: &Prove) -> anyhow::Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
+    if let Some(path) = &args.json {
+        run::check_place(path)?;
+    }
+    let facts = machine::pipes(&machine::describe(env!("CARGO_PKG_VERSION"))?)?;
     let pool = run::pool()?;
     let bar = run::progress(trials.len(), "trials");
     let cells = run::each(&trials, run::jobs(args.jobs), &bar, |trial| {
-        cell::run(&pool, trial.scenario, trial.strategy, PipeFacts::USUAL)
+        cell::run(&pool, trial.scenario, trial.strategy, facts)
     });
     bar.finish_and_clear();
     let results = Results::of_cells(cells.into_iter().flatten().collect());
@@ -59,6 +63,9 @@ fn select<'a>(scenarios: &'a [Scenario], args: &Prove) -> anyhow::Result<Vec<Tri
     Ok(trials)
 }
 
+/// Characters of a line about a cell at most.
+const LINE_CHARS: usize = 2000;
+
 /// The table, what is not as expected, and the count; says whether all is well.
 pub(crate) fn show(cells: &[Cell]) -> ExitCode {
     let matrix = Matrix::new(cells);
@@ -73,15 +80,15 @@ pub(crate) fn show(cells: &[Cell]) -> ExitCode {
         .iter()
         .filter(|cell| cell.agreement() == Agreement::Differs)
     {
-        println!(
-            "{}/{}: {}; expected: {}{}",
-            cell.scenario,
-            cell.strategy,
-            cell.outcome.verdict,
-            cell.expected,
-            cell.contradiction()
-                .map_or_else(String::new, |foretold| format!("; {foretold}"))
+        let foretold = cell
+            .contradiction()
+            .map_or_else(String::new, |foretold| format!("; {foretold}"));
+        let line = format!(
+            "{}/{}: {}; expected: {}{foretold}",
+            cell.scenario, cell.strategy, cell.outcome.verdict, cell.expected
         );
+        // Results may have been read from a file that somebody else wrote, and a verdict may quote a program.
+        println!("{}", Untrusted::new(line).terminal(LINE_CHARS));
     }
     let (agree, differ, skipped) = (
         count(Agreement::Agrees),

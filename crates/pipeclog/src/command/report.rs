@@ -5,7 +5,6 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anstream::println;
 use anyhow::Context as _;
 use clap::Args;
 use pipeclog_harness::pool::Pool;
@@ -53,7 +52,7 @@ pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
         .into_iter()
         .flatten()
     {
-        check_place(path)?;
+        run::check_place(path)?;
     }
     let results = match &args.from {
         Some(path) => read(path)?,
@@ -212,35 +211,8 @@ fn duel(duels: &[Duel], peaks: &Peaks) -> anyhow::Result<Throughput> {
 /// Writes by rename, so that whoever interrupts a run finds the old report whole.
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {
     let failed = || format!("failed to write the report to {}", path.display());
-    let mut file = beside(path)?;
+    let mut file = run::beside(path)?;
     file.write_all(text.as_bytes()).with_context(failed)?;
     file.persist(path).with_context(failed)?;
     Ok(())
-}
-
-/// That a file can be made in that place. What stands there already is left alone.
-fn check_place(path: &Path) -> anyhow::Result<()> {
-    anyhow::ensure!(
-        !path.is_dir(),
-        "failed to write {}: it is a directory: name a file in it",
-        path.display()
-    );
-    // A device or a pipe has no place beside it.
-    if !path.exists() || path.is_file() {
-        drop(beside(path)?);
-    }
-    Ok(())
-}
-
-/// A file in the directory of `path`, since rename(2) does not cross file systems. It goes away unless it is persisted.
-fn beside(path: &Path) -> anyhow::Result<tempfile::NamedTempFile> {
-    let directory = match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
-    tempfile::Builder::new()
-        .prefix(".pipeclog-report-")
-        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666))
-        .tempfile_in(directory)
-        .with_context(|| format!("failed to make a file in {}", directory.display()))
 }

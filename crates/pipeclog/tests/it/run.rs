@@ -1,4 +1,6 @@
-//! Runs the binary, bounded from outside.
+//! Runs the binary, bounded.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use std::time::Duration;
 

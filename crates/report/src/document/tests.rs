@@ -54,7 +54,6 @@ fn cell(scenario: &str, size: Option<u64>, strategy: Strategy, verdict: Verdict)
             verdict,
             measured: None,
             written: Written::default(),
-            left_over: 0,
         },
     }
 }
