@@ -19,9 +19,9 @@ const FIRST_LOOK: Duration = Duration::from_millis(20);
 const TICK: Duration = Duration::from_millis(10);
 /// How long nothing may move before a trial is ended. Nothing in a trial depends on time, so this only covers what a
 /// look does not see: work that the kernel has taken over for a task that sleeps (a terminal's line discipline).
-const QUIET_FOR: Duration = Duration::from_millis(100);
+const QUIET_FOR: Duration = Duration::from_millis(500);
 /// How long a parent may poll a child that does not move: it comes back from many sleeps, and reads nothing.
-const POLLING_FOR: Duration = Duration::from_millis(400);
+const POLLING_FOR: Duration = Duration::from_millis(500);
 
 /// Between looks at descendants that are awaited.
 const DESCENDANTS_TICK: Duration = Duration::from_millis(1);
