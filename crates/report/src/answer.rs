@@ -21,22 +21,26 @@ pub(crate) fn write(to: &mut String, results: &Results) {
         .into_iter()
         .filter(|strategy| was_run(results, *strategy))
         .collect();
-    let (hazards, sound): (Vec<Strategy>, Vec<Strategy>) = run
-        .iter()
-        .partition(|strategy| hangs_by_size(results, **strategy));
+    let standing = |wanted: Standing| -> Vec<Strategy> {
+        let all = run.iter().copied();
+        all.filter(|one| Standing::of(results, *one) == wanted)
+            .collect()
+    };
+    let (hazards, sound) = (standing(Standing::Hazard), standing(Standing::Sound));
+    let open = standing(Standing::Open);
     let _ = writeln!(
         to,
-        "**{} of {} ways to capture a child's output hang once the child has written enough{}. {} never did.** A pipe is a bounded buffer: when it is full, the child's write waits until somebody reads. A \
-         parent that first waits for something else (the child's exit, the end of the other stream, room for its own \
-         input) waits for ever.\n",
+        "**{} of {} ways to capture a child's output hang once the child has written enough{}. {} never did{}.** A pipe is \
+         a bounded buffer: when it is full, the child's write waits until somebody reads. A parent that first waits \
+         for something else (the child's exit, the end of the other stream, room for its own input) waits for ever.\n",
         hazards.len(),
         run.len(),
-        if hazards.is_empty() {
-            String::new()
-        } else {
-            format!(": {}", strategies(&hazards))
-        },
-        sound.len()
+        listed(": ", &hazards),
+        sound.len(),
+        listed(
+            "; a hang that was not expected leaves the question open for ",
+            &open
+        ),
     );
     if results.effort == Some(Effort::Quick) {
         to.push_str(
@@ -60,18 +64,45 @@ fn was_run(results: &Results, strategy: Strategy) -> bool {
             .any(|boundary| boundary.strategy == strategy)
 }
 
-/// Whether a number of bytes makes it hang: one that a search found, or the size of a scenario that comes in sizes.
-fn hangs_by_size(results: &Results, strategy: Strategy) -> bool {
-    let found = |boundary: &Boundary| match boundary.found {
-        Found::At { .. } | Found::Always { .. } => boundary.strategy == strategy,
-        Found::Never { .. } | Found::Unclear { .. } => false,
-    };
-    let hung = |cell: &Cell| {
-        cell.strategy == strategy
-            && cell.size.is_some()
-            && matches!(cell.outcome.verdict, Verdict::Hung(_))
-    };
-    results.boundaries.iter().any(found) || results.cells.iter().any(hung)
+fn listed(before: &str, all: &[Strategy]) -> String {
+    if all.is_empty() {
+        String::new()
+    } else {
+        format!("{before}{}", strategies(all))
+    }
+}
+
+/// What the results say of a strategy and of the number of bytes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// A number of bytes makes it hang: one that a search found, or the size of a scenario that comes in sizes.
+    Hazard,
+    /// None does.
+    Sound,
+    /// One did, against what was expected: that may be the strategy's fault or the trial's.
+    Open,
+}
+
+impl Standing {
+    fn of(results: &Results, strategy: Strategy) -> Self {
+        let found = |boundary: &Boundary| match boundary.found {
+            Found::At { .. } | Found::Always { .. } => boundary.strategy == strategy,
+            Found::Never { .. } | Found::Unclear { .. } => false,
+        };
+        let hung = |cell: &&Cell| {
+            cell.strategy == strategy
+                && cell.size.is_some()
+                && matches!(cell.outcome.verdict, Verdict::Hung(_))
+        };
+        let expected = |cell: &Cell| hung::class(cell).is_some();
+        if results.boundaries.iter().any(found) || results.cells.iter().filter(hung).any(expected) {
+            Self::Hazard
+        } else if results.cells.iter().any(|cell| hung(&cell)) {
+            Self::Open
+        } else {
+            Self::Sound
+        }
+    }
 }
 
 /// The hazards, with the bytes that a search found.

@@ -80,7 +80,7 @@ impl Names {
         words.join(" ")
     }
 
-    /// `pipe:[4711]` is pipe A, a path its last part, and the number of a process without a role goes away.
+    /// `pipe:[4711]` is pipe A, a path its last part unless it is a device's, and the number of a process without a role goes away.
     fn word(&mut self, word: &str) -> String {
         let end = word.trim_end_matches([',', ';', '.', ':']).len();
         let (word, punctuation) = word.split_at(end);
@@ -89,7 +89,7 @@ impl Names {
         {
             return format!("{kind} {}{punctuation}", self.letter(word));
         }
-        if word.starts_with('/') && word.matches('/').count() > 1 {
+        if word.starts_with('/') && !word.starts_with("/dev/") && word.matches('/').count() > 1 {
             let last = word.rsplit('/').next().unwrap_or(word);
             return format!("{last}{punctuation}");
         }
@@ -97,7 +97,7 @@ impl Names {
             .strip_prefix('(')
             .and_then(|word| word.strip_suffix(')'));
         if in_brackets.is_some_and(is_number) {
-            return format!("(another process){punctuation}");
+            return format!("(another task){punctuation}");
         }
         format!("{word}{punctuation}")
     }
@@ -166,7 +166,7 @@ mod tests {
             names.in_text(
                 "sh (123) waits for pipe:[77], and sh (12) for pipe:[78]; cat (99) sleeps"
             ),
-            "the child waits for pipe A, and the parent for pipe B; cat (another process) sleeps"
+            "the child waits for pipe A, and the parent for pipe B; cat (another task) sleeps"
         );
         assert_eq!(names.in_text("FIFO /tmp/x-1/answers."), "FIFO answers.");
     }
@@ -178,7 +178,7 @@ mod tests {
         let sentence = names.sentence(hang.blocked.first().unwrap());
         assert_eq!(
             sentence,
-            "The parent (sh): write on descriptor 1, pipe A; the other end is held by the parent and cat (another process)."
+            "The parent (sh): write on descriptor 1, pipe A; the other end is held by the parent and cat (another task)."
         );
     }
 }

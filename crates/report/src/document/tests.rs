@@ -314,6 +314,21 @@ fn what_is_not_as_expected_is_told_by_name() {
 }
 
 #[test]
+fn a_hang_against_expectation_makes_no_hazard_and_clears_nobody() {
+    let mut results = results();
+    let hung = Verdict::Hung(hang("sh"));
+    let mut odd = cell("boundary/stdout", Some(65_537), Strategy::Pty, hung);
+    odd.expected = Expect::Completes;
+    results.cells.push(odd);
+    let text = markdown(&results);
+    let answer = text.lines().find(|line| line.starts_with("**")).unwrap();
+    assert!(
+        answer.contains("enough: `wait_then_read`. 1 never did; a hang that was not expected leaves the question open for `pty`.**"),
+        "{answer}"
+    );
+}
+
+#[test]
 fn equal_strategies_share_a_column_and_equal_rows_a_line() {
     let mut cells = Vec::new();
     for row in ["pair/a", "pair/b", "alone"] {
