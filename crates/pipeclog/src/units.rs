@@ -45,7 +45,7 @@ mod tests {
         ] {
             assert_eq!(duration(text), Ok(Duration::from_millis(ms)), "{text}");
         }
-        for text in ["", "s", "-1s", "1y", "ms", "1 s", "nan", "inf"] {
+        for text in ["", "s", "-1s", "1y", "ms", "nan", "inf"] {
             assert!(duration(text).is_err(), "{text}");
         }
     }
