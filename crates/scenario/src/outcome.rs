@@ -90,7 +90,7 @@ pub struct Hang {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EndedBy {
-    /// A checked certificate: the parent is in a set of tasks that none outside it can wake.
+    /// A checked certificate, by the diagnosis of the parent: a set of tasks that none outside it can wake.
     Proof,
     /// No task of the trial ran between looks, none was in a call with a timeout, and none was runnable.
     Quiescence,
