@@ -143,7 +143,9 @@ impl<'a> Analysis<'a> {
 
     /// Processes whose descriptors could not be read, and that may have inherited ends that these hold: parents,
     /// descendants, those of the same session, and orphans that started no earlier. An ancestor beyond that, of another
-    /// session, is counted in the closed world: a pipe made since then is not his.
+    /// session, is counted in the closed world: a pipe made since then is not his. So is init, whatever its session: in
+    /// a container whole trees are in its session for want of one of their own (`/proc` then says 0), and that it
+    /// is everybody's parent in the end says nothing of what it holds.
     pub(crate) fn unread_relatives(&self, members: &BTreeSet<Pid>) -> BTreeSet<Pid> {
         let processes: Vec<&Process> = members
             .iter()
@@ -154,17 +156,13 @@ impl<'a> Analysis<'a> {
             .map(|p| p.start_ticks)
             .min()
             .unwrap_or(u64::MAX);
-        // Init is everybody's parent in the end, and gives pipes of its own to nobody but services.
-        let parents: BTreeSet<Pid> = processes
-            .iter()
-            .map(|p| p.ppid)
-            .filter(|p| p.0 > 1)
-            .collect();
+        let parents: BTreeSet<Pid> = processes.iter().map(|p| p.ppid).collect();
         self.world
             .second
             .processes
             .iter()
             .filter(|p| is_unread(p) && !has_exited(p) && !members.contains(&p.pid))
+            .filter(|p| p.pid.0 > 1)
             .filter(|p| {
                 parents.contains(&p.pid)
                     || processes.iter().any(|m| m.session == p.session)

@@ -205,8 +205,8 @@ impl Checker<'_> {
     }
 
     /// Processes whose tables are not known must be assumed to hold nothing, if they are of a member's family: one of
-    /// the same session, a descendant, a parent other than init, or an orphan that started no earlier than the first
-    /// member.
+    /// the same session, a descendant, a parent, or an orphan that started no earlier than the first member. Init is
+    /// none of them.
     fn family(&self) -> Result<(), &'static str> {
         let members: Vec<&Process> = self
             .certificate
@@ -222,13 +222,16 @@ impl Checker<'_> {
                 .iter()
                 .filter_map(|t| t.own_table.as_ref())
                 .chain([&p.table]);
-            !exited(p) && !is_member(p.pid) && tables.into_iter().any(|t| *t == Table::Unread)
+            !exited(p)
+                && p.pid.0 > 1
+                && !is_member(p.pid)
+                && tables.into_iter().any(|t| *t == Table::Unread)
         };
         for process in self.second.processes.iter().filter(unread) {
             let related = members.iter().any(|m| m.session == process.session)
-                || members.iter().any(|m| {
-                    (m.ppid == process.pid && m.ppid.0 > 1) || self.descends(process, m.pid)
-                })
+                || members
+                    .iter()
+                    .any(|m| m.ppid == process.pid || self.descends(process, m.pid))
                 || (process.ppid.0 <= 1 && started.is_some_and(|s| process.start_ticks >= s));
             if related && !self.assumes(&Assumption::HoldsNothing { pid: process.pid }) {
                 return Err(

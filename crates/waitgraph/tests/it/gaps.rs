@@ -53,6 +53,18 @@ fn an_unreadable_ancestor_makes_it_probable() {
     );
 }
 
+/// A container whose init nobody may look into, and whose trees never made a session of their own: `/proc` says 0 for all.
+#[test]
+fn an_unreadable_init_of_the_same_session_is_counted_in_the_closed_world() {
+    let mut s = wait_then_read();
+    s.process(1, 0, "init", wait_any()).unreadable().session(0);
+    for pid in [812, 813] {
+        s.edit(pid).session(0);
+    }
+    let report = s.diagnose(812).report().clone();
+    assert_eq!(report.confidence, Confidence::Proven);
+}
+
 #[test]
 fn an_unreadable_orphan_that_started_later_makes_it_probable() {
     let mut s = wait_then_read();
