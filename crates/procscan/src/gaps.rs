@@ -80,9 +80,11 @@ impl Gaps {
             .link("self/ns/pid")
             .is_ok_and(|link| link != INITIAL_PID_NAMESPACE)
         {
+            // Unlike hidepid this hides nobody of this world: an end crosses into another namespace only where somebody
+            // carried it there, and that nobody did is part of the closed world that is printed with each verdict.
             self.machine(
                 GapKind::Hidden,
-                Facet::Process,
+                Facet::Namespaces,
                 "this /proc shows one pid namespace: processes outside it may hold ends".to_owned(),
                 Some("run pipeclog in the initial pid namespace".to_owned()),
             );
@@ -177,7 +179,7 @@ impl Gaps {
         self.found.into_iter().collect()
     }
 
-    /// Whether processes may exist that `/proc` does not show.
+    /// Whether processes of this pid namespace may exist that `/proc` does not show.
     pub(crate) fn hides_processes(&self) -> bool {
         self.found.iter().any(|gap| {
             gap.kind == GapKind::Hidden && gap.facet == Facet::Process && gap.pid.is_none()
