@@ -14,6 +14,7 @@ mod engine;
 mod error;
 mod feed;
 mod flow;
+mod image;
 mod input;
 mod keep;
 mod kill;

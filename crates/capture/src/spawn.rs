@@ -1,7 +1,7 @@
 //! Starting a child: the one module that spawns, so that another way of spawning can take its
 //! place.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 
@@ -9,7 +9,9 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
 
 use crate::command::{EnvChange, EnvStart};
+use crate::image::Image;
 use crate::leader::{Grouping, Leader};
+use crate::sys::{NoChild, Plan};
 use crate::{Command, Error, KillTarget, descriptors, signals, sys};
 
 /// What one of the child's descriptors 0, 1 and 2 becomes.
@@ -20,6 +22,15 @@ pub(crate) enum ChildEnd {
     /// This one. It is closed here once the child has it: a reader that holds its own write end
     /// never sees the end of file.
     Given(OwnedFd),
+}
+
+impl ChildEnd {
+    fn given(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            ChildEnd::Inherit => None,
+            ChildEnd::Given(fd) => Some(fd.as_fd()),
+        }
+    }
 }
 
 /// The child's 0, 1 and 2.
@@ -34,9 +45,37 @@ pub(crate) struct ChildEnds {
 ///
 /// Of our descriptors the child sees 0, 1 and 2 only, since the others are close-on-exec. (What the
 /// caller left inheritable, it inherits, as from any spawn.) It starts with no signal blocked and
-/// SIGPIPE at its default, which std sees to. The caller holds [`descriptors::LowNumbers`]
-/// meanwhile.
+/// SIGPIPE at its default. The caller holds [`descriptors::LowNumbers`] meanwhile.
+///
+/// By a clone that copies nothing where the kernel has it, and by std's spawn elsewhere.
 pub(crate) fn spawn(
+    command: &Command,
+    ends: ChildEnds,
+    grouping: Grouping,
+    target: KillTarget,
+) -> Result<Leader, Error> {
+    let failed = |cause| Error::spawn(command, cause);
+    let image = Image::of(command).map_err(failed)?;
+    let plan = Plan {
+        ends: [&ends.stdin, &ends.stdout, &ends.stderr].map(ChildEnd::given),
+        grouping,
+        directory: image.directory.as_deref(),
+        files: &image.files,
+        arguments: &image.arguments,
+        environment: &image.environment,
+    };
+    match sys::clone_and_exec(&plan) {
+        Ok((pid, pidfd)) => Ok(Leader::new(pid, pidfd, grouping, target)),
+        Err(NoChild::NoSuchCall) => spawn_by_std(command, ends, grouping, target),
+        Err(NoChild::NotCloned(errno)) => Err(failed(errno.into())),
+        Err(NoChild::NotExecuted(errno, pidfd)) => {
+            reap(WaitId::PidFd(pidfd.as_fd()));
+            Err(failed(errno.into()))
+        }
+    }
+}
+
+fn spawn_by_std(
     command: &Command,
     ends: ChildEnds,
     grouping: Grouping,
@@ -57,7 +96,9 @@ pub(crate) fn spawn(
     match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
         Ok(pidfd) => Ok(Leader::new(pid, pidfd, grouping, target)),
         Err(errno) => {
-            undo(pid);
+            // It cannot be watched. It is not reaped yet, so its pid is still its own.
+            let _ = rustix::process::kill_process(pid, Signal::KILL);
+            reap(WaitId::Pid(pid));
             Err(match errno {
                 Errno::NOSYS | Errno::PERM => Error::no_pidfd(errno),
                 _ => Error::system(format!("open a pidfd of process {pid}"), errno),
@@ -66,11 +107,9 @@ pub(crate) fn spawn(
     }
 }
 
-/// Kills and reaps a child that cannot be watched. It is not reaped yet, so its pid is still its
-/// own.
-fn undo(pid: Pid) {
-    let _ = rustix::process::kill_process(pid, Signal::KILL);
-    while let Err(Errno::INTR) = rustix::process::waitid(WaitId::Pid(pid), WaitIdOptions::EXITED) {}
+/// Reaps a child that is dying.
+fn reap(child: WaitId<'_>) {
+    while let Err(Errno::INTR) = rustix::process::waitid(child.clone(), WaitIdOptions::EXITED) {}
 }
 
 fn to_std(command: &Command, ends: ChildEnds, grouping: Grouping) -> std::process::Command {

@@ -4,15 +4,244 @@
     reason = "what neither nix nor rustix offers as a safe call; each block says why it holds"
 )]
 
+use std::ffi::{CStr, CString, c_char};
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
+use std::ptr;
+use std::sync::atomic::{AtomicI32, Ordering};
 
 use nix::libc;
 use nix::sys::signal::SigSet;
+use rustix::io::Errno;
+use rustix::process::Pid;
 
 use crate::Status;
+use crate::leader::Grouping;
+
+/// Strings as `execve` takes them: pointers, and a null one at the end.
+pub(crate) struct Strings {
+    pointers: Vec<*const c_char>,
+    /// What they point to. Never changed, so that the pointers stay valid: a `CString` has its bytes
+    /// on the heap.
+    #[expect(dead_code, reason = "held for the pointers")]
+    owned: Vec<CString>,
+}
+
+impl Strings {
+    pub(crate) fn new(owned: Vec<CString>) -> Self {
+        let pointers = owned.iter().map(|string| string.as_ptr());
+        let pointers = pointers.chain([ptr::null()]).collect();
+        Strings { pointers, owned }
+    }
+}
+
+/// What a child does between clone and exec, all of it made ready before: the child shares our
+/// memory, other threads of ours may hold the allocator's lock, and so it must not allocate.
+pub(crate) struct Plan<'a> {
+    /// What becomes its 0, 1 and 2; none leaves what is there. Numbers above 2.
+    pub(crate) ends: [Option<BorrowedFd<'a>>; 3],
+    pub(crate) grouping: Grouping,
+    pub(crate) directory: Option<&'a CStr>,
+    /// Tried in this order, as execvp(3) does.
+    pub(crate) files: &'a [CString],
+    pub(crate) arguments: &'a Strings,
+    pub(crate) environment: &'a Strings,
+}
+
+/// Why there is no child.
+pub(crate) enum NoChild {
+    /// Linux before 5.5, a filter that forbids clone3, another processor: there is another way.
+    NoSuchCall,
+    /// No process could be had.
+    NotCloned(Errno),
+    /// The child could not become the program. It has exited, and is still to be reaped.
+    NotExecuted(Errno, OwnedFd),
+}
+
+/// Starts a child that shares our memory until it executes its program, and stops this thread until
+/// then: no page table is copied, however large this process is.
+///
+/// glibc's posix_spawn does the same with clone, and has to reset every signal's handler by a call of its own, a
+/// hundred and more, which is most of what it costs. clone3 resets them at once
+/// (`CLONE_CLEAR_SIGHAND`, clone(2), Linux 5.5).
+///
+/// The child starts with no signal blocked, SIGPIPE at its default, and every other signal that is
+/// ignored here ignored, as execve(2) leaves it. Descriptors that are not close-on-exec it inherits.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn clone_and_exec(plan: &Plan<'_>) -> Result<(Pid, OwnedFd), NoChild> {
+    use std::os::fd::FromRawFd;
+
+    // From linux/sched.h; libc's constant is an int, which it does not fit.
+    const CLONE_CLEAR_SIGHAND: u64 = 0x1_0000_0000;
+    const STACK_BYTES: usize = 32 * 1024;
+
+    let shared = Shared {
+        plan,
+        errno: AtomicI32::new(0),
+    };
+    let mut stack: Box<[MaybeUninit<u128>]> = Box::new_uninit_slice(STACK_BYTES / 16);
+    let mut pidfd: libc::c_int = -1;
+    let arguments = libc::clone_args {
+        flags: (libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD) as u64
+            | CLONE_CLEAR_SIGHAND,
+        pidfd: ptr::from_mut(&mut pidfd).expose_provenance() as u64,
+        child_tid: 0,
+        parent_tid: 0,
+        exit_signal: libc::SIGCHLD as u64,
+        stack: stack.as_mut_ptr().expose_provenance() as u64,
+        stack_size: STACK_BYTES as u64,
+        tls: 0,
+        set_tid: 0,
+        set_tid_size: 0,
+        cgroup: 0,
+    };
+    let result: libc::c_long;
+    // A handler of the caller's must not run in the child, on this small stack and in our memory:
+    // clone3 has removed them there before the mask is opened again.
+    let before = SigSet::all().thread_swap_mask(nix::sys::signal::SigmaskHow::SIG_SETMASK);
+    // SAFETY: for the parent this is one system call that writes `pidfd` and clobbers rax, rcx and
+    // r11, and it returns once. `arguments`, `pidfd`, `stack` and `shared` live beyond it, and the
+    // child needs them no longer: CLONE_VFORK keeps this thread in the call until the child has
+    // executed its program or exited. The child, where the call gives 0, is on the other stack, whose top
+    // is 16-byte aligned as a call needs it (System V ABI), and never leaves this block:
+    // `run` does not return. It shares this thread's thread-local storage, so that errno may
+    // change, which is no more than any call may do. The child's depth is fixed (`run`,
+    // and one libc wrapper of a system call) and far below the stack's size; no signal handler
+    // can add to it.
+    unsafe {
+        std::arch::asm!(
+            "syscall",
+            "test rax, rax",
+            "jnz 2f",
+            "xor ebp, ebp",
+            "mov rdi, r9",
+            "call r8",
+            "ud2",
+            "2:",
+            inout("rax") libc::SYS_clone3 => result,
+            in("rdi") &raw const arguments,
+            in("rsi") size_of::<libc::clone_args>(),
+            in("r8") run as extern "C" fn(*const Shared<'_>) -> !,
+            in("r9") &raw const shared,
+            lateout("rcx") _,
+            lateout("r11") _,
+        );
+    }
+    if let Ok(before) = before {
+        let _ = before.thread_set_mask();
+    }
+    drop(stack);
+    let result = i32::try_from(result).unwrap_or(-libc::EIO);
+    let Some(pid) = Pid::from_raw(result.max(0)) else {
+        return Err(match Errno::from_raw_os_error(-result) {
+            Errno::NOSYS | Errno::INVAL | Errno::PERM => NoChild::NoSuchCall,
+            errno => NoChild::NotCloned(errno),
+        });
+    };
+    // SAFETY: CLONE_PIDFD has opened this descriptor, close-on-exec, and nobody else knows of it.
+    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+    match shared.errno.load(Ordering::Acquire) {
+        0 => Ok((pid, pidfd)),
+        errno => Err(NoChild::NotExecuted(Errno::from_raw_os_error(errno), pidfd)),
+    }
+}
+
+/// The assembly above is written for one processor. Elsewhere std spawns.
+#[cfg(not(target_arch = "x86_64"))]
+pub(crate) fn clone_and_exec(_: &Plan<'_>) -> Result<(Pid, OwnedFd), NoChild> {
+    Err(NoChild::NoSuchCall)
+}
+
+/// What the child is given, and where it leaves the reason for its failure.
+#[cfg(target_arch = "x86_64")]
+struct Shared<'a> {
+    plan: &'a Plan<'a>,
+    errno: AtomicI32,
+}
+
+/// The child. It makes system calls and nothing else: no allocation, no lock, no panic.
+#[cfg(target_arch = "x86_64")]
+extern "C" fn run(shared: *const Shared<'_>) -> ! {
+    // SAFETY: `clone_and_exec` keeps it alive while this runs, and changes nothing in it; the one
+    // field that is written here is an atomic.
+    let shared = unsafe { &*shared };
+    // SAFETY: `become_program` asks for a child of `clone_and_exec`, and this is its first function.
+    let errno = unsafe { become_program(shared.plan) };
+    shared.errno.store(errno, Ordering::Release);
+    // SAFETY: _exit ends the child without running anything of ours, which exit(3) would.
+    unsafe { libc::_exit(127) }
+}
+
+/// Executes the program, or says why not.
+///
+/// # Safety
+///
+/// For the child of [`clone_and_exec`] alone: it gives up the caller's descriptors 0 to 2, its
+/// directory, its mask and its group.
+#[cfg(target_arch = "x86_64")]
+unsafe fn become_program(plan: &Plan<'_>) -> libc::c_int {
+    let errno = || {
+        io::Error::last_os_error()
+            .raw_os_error()
+            .unwrap_or(libc::EIO)
+    };
+    // SAFETY: each is a system call on descriptors that the plan borrows, on strings that it owns, and
+    // on structures of this frame, all valid until the program is executed, and none of them
+    // touches our memory. sigaction and sigprocmask act on the child alone, since it was cloned without
+    // CLONE_SIGHAND; a zeroed sigaction is SIG_DFL with no flags and an empty mask.
+    unsafe {
+        for (number, end) in (0..).zip(&plan.ends) {
+            // dup2 leaves the new descriptor without close-on-exec.
+            if let Some(end) = end
+                && libc::dup2(end.as_raw_fd(), number) < 0
+            {
+                return errno();
+            }
+        }
+        if let Some(directory) = plan.directory
+            && libc::chdir(directory.as_ptr()) != 0
+        {
+            return errno();
+        }
+        let grouped = match plan.grouping {
+            Grouping::Caller => 0,
+            Grouping::Own => libc::setpgid(0, 0),
+            // setsid fails only for a group leader, and a fresh child is none.
+            Grouping::OwnSession => libc::setsid().min(0) | libc::ioctl(1, libc::TIOCSCTTY, 0),
+        };
+        if grouped != 0 {
+            return errno();
+        }
+        let default = MaybeUninit::<libc::sigaction>::zeroed();
+        let mut none = MaybeUninit::<libc::sigset_t>::zeroed();
+        libc::sigemptyset(none.as_mut_ptr());
+        if libc::sigaction(libc::SIGPIPE, default.as_ptr(), ptr::null_mut()) != 0
+            || libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), ptr::null_mut()) != 0
+        {
+            return errno();
+        }
+        let mut denied = None;
+        let mut last = libc::ENOENT;
+        for file in plan.files {
+            libc::execve(
+                file.as_ptr(),
+                plan.arguments.pointers.as_ptr(),
+                plan.environment.pointers.as_ptr(),
+            );
+            last = errno();
+            match last {
+                // As execvp(3): it may stand in a later directory, and if it does not, that it may not be
+                // executed says more than that it is not there.
+                libc::EACCES => denied = Some(last),
+                libc::ENOENT | libc::ENOTDIR | libc::ESTALE | libc::ENODEV | libc::ETIMEDOUT => {}
+                _ => return last,
+            }
+        }
+        denied.unwrap_or(last)
+    }
+}
 
 /// Makes the child a session leader whose controlling terminal is its stdout.
 ///
@@ -87,9 +316,9 @@ pub(crate) fn push_poll(
 /// Registers a descriptor with the current tokio runtime. Call it in the context of one.
 #[cfg(feature = "tokio")]
 pub(crate) fn register(
-    fd: std::os::fd::OwnedFd,
+    fd: OwnedFd,
     interest: tokio::io::Interest,
-) -> io::Result<tokio::io::unix::AsyncFd<std::os::fd::OwnedFd>> {
+) -> io::Result<tokio::io::unix::AsyncFd<OwnedFd>> {
     // SAFETY: the descriptor must stay open, and stay the same, for as long as it is registered.
     // The AsyncFd owns an OwnedFd, which guarantees both: nobody else closes it, and it gives the
     // same number at every call.
@@ -113,7 +342,7 @@ pub(crate) fn restore_default(signal: nix::sys::signal::Signal) {
 pub(crate) fn count_without_restart(signal: nix::sys::signal::Signal) {
     use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, sigaction};
     extern "C" fn count(_: libc::c_int) {
-        COUNTED.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        COUNTED.fetch_add(1, Ordering::Relaxed);
     }
     let action = SigAction::new(
         SigHandler::Handler(count),

@@ -15,8 +15,8 @@
 //! What it costs: which stream a byte came from, and law three: when the leader, being the
 //! session's, exits, the kernel sends SIGHUP to its foreground group and hangs up the terminal, so
 //! that a background descendant needs `nohup`. Programs may colour their output, and buffer by
-//! lines. Ctrl-C at the caller's terminal does not reach the child. Spawning forks, and gives a
-//! file of no known format to the shell, as execvp(3) does.
+//! lines. Ctrl-C at the caller's terminal does not reach the child. (Before Linux 5.5 spawning
+//! forks, and gives a file of no known format to the shell, as execvp(3) does.)
 
 use rustix::pty::OpenptFlags;
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};

@@ -79,7 +79,7 @@ fn a_file_of_no_known_format_cannot_be_executed() {
     let file = tempfile::NamedTempFile::new().expect("a file");
     let path = file.into_temp_path();
     write_file(&path, "\u{7f}ELF not really", 0o755);
-    // A pty's spawn forks, and execvp(3) then gives such a file to the shell.
+    // Where clone3 is missing a pty's spawn forks, and execvp(3) then gives such a file to the shell.
     for strategy in safe().filter(|it| *it != Strategy::Pty) {
         assert_eq!(
             failure(strategy, &Command::new(&path)).kind(),

@@ -6,6 +6,7 @@ mod bytes;
 mod deadline;
 mod ends;
 mod failures;
+mod fallback;
 mod hazards;
 mod limits;
 mod lints;
