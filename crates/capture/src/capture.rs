@@ -8,11 +8,12 @@ use crate::leader::Grouping;
 use crate::running::Running;
 use crate::session::Session;
 use crate::spawn::spawn;
+use crate::stopper::Stopping;
 use crate::strategy::{Method, Specimen};
 use crate::stream::Stream;
 use crate::{
     Background, Bound, Captured, Command, End, Error, Input, Kill, KillTarget, Limit, Stopped,
-    Strategy, Waited,
+    Stopper, Strategy, Waited,
 };
 
 /// How to capture. Made once, run as often as you like.
@@ -41,6 +42,7 @@ pub struct Capture {
     limit: Option<Limit>,
     kill: Kill,
     background: Background,
+    stopper: Option<Stopper>,
 }
 
 impl Capture {
@@ -58,6 +60,7 @@ impl Capture {
             limit: None,
             kill: Kill::LEADER,
             background: Background::KeepDraining,
+            stopper: None,
         }
     }
 
@@ -96,6 +99,14 @@ impl Capture {
     #[must_use]
     pub fn background(mut self, background: Background) -> Self {
         self.background = background;
+        self
+    }
+
+    /// Lets this end the capture before its time: from another thread, or when this process gets a
+    /// signal ([`crate::CaughtSignals`]).
+    #[must_use]
+    pub fn stopped_by(mut self, stopper: &Stopper) -> Self {
+        self.stopper = Some(stopper.clone());
         self
     }
 
@@ -165,6 +176,7 @@ impl Capture {
             feed: plumbing.feed,
             stdout: Stream::new("stdout", plumbing.stdout, self.limit),
             stderr: Stream::new("stderr", plumbing.stderr, self.limit),
+            stopping: Stopping::by(self.stopper.clone()),
         };
         Ok(Running::new(Session::new(
             flow,
@@ -177,13 +189,16 @@ impl Capture {
 
     /// What a hazard gets: nothing that would save it.
     fn specimen<'a>(&'a self, command: &'a Command) -> Result<Specimen<'a>, Error> {
-        let refused = match (self.bound, self.end, self.limit) {
-            (Bound::Timeout(_) | Bound::Deadline(_), _, _) => "take a deadline: it is kept to hang",
-            (_, End::Drain | End::Grace(_), _) => {
+        let refused = match (self.bound, self.end, self.limit, &self.stopper) {
+            (Bound::Timeout(_) | Bound::Deadline(_), _, _, _) => {
+                "take a deadline: it is kept to hang"
+            }
+            (_, End::Drain | End::Grace(_), _, _) => {
                 "end otherwise than by end of file: it is kept to hang"
             }
-            (_, _, Some(_)) => "take a limit",
-            (Bound::Unbounded, End::EndOfFile, None) => {
+            (_, _, Some(_), _) => "take a limit",
+            (_, _, _, Some(_)) => "be stopped: it is kept to hang",
+            (Bound::Unbounded, End::EndOfFile, None, None) => {
                 return Ok(Specimen {
                     command,
                     input: &self.input,

@@ -96,6 +96,9 @@ pub enum Stopped {
     Limit,
     /// The caller asked for it ([`crate::Running::kill`]).
     Caller,
+    /// A [`crate::Stopper`] was used, or this process got a signal that one passes on: the signal's
+    /// number.
+    Signal(i32),
     /// The capture itself failed.
     Failure,
 }
@@ -106,7 +109,7 @@ impl Stopped {
         match self {
             Stopped::Deadline => StreamEnd::Deadline,
             Stopped::Limit => StreamEnd::LimitReached,
-            Stopped::Caller | Stopped::Failure => StreamEnd::Stopped,
+            Stopped::Caller | Stopped::Signal(_) | Stopped::Failure => StreamEnd::Stopped,
         }
     }
 }

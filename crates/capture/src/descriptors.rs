@@ -1,11 +1,22 @@
 //! Descriptors of our own: never 0, 1 or 2, always close-on-exec.
 
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::atomic::Ordering;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::Error;
+use crate::{Error, sys};
+
+/// Which of 0, 1 and 2 were closed when this process started.
+///
+/// Rust's start-up opens `/dev/null` in their place, so that a program whose stdout is closed loses
+/// what it prints without an error; afterwards that looks like a `/dev/null` which the user chose.
+/// This library looks before.
+pub fn closed_at_start() -> Vec<i32> {
+    let closed = sys::CLOSED_AT_START.load(Ordering::Relaxed);
+    (0..3).filter(|fd| closed & (1 << fd) != 0).collect()
+}
 
 /// Keeps the numbers 0, 1 and 2 taken while a child is prepared and spawned.
 ///

@@ -48,7 +48,7 @@ fn wait(flow: &Flow, until: Option<Instant>) -> Result<Vec<Token>, Error> {
 fn wanted(token: Token) -> PollFlags {
     match token {
         Token::Stdin => PollFlags::OUT,
-        Token::Stdout | Token::Stderr | Token::Exit => PollFlags::IN,
+        Token::Stdout | Token::Stderr | Token::Exit | Token::Stop | Token::StopNow => PollFlags::IN,
     }
 }
 

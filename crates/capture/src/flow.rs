@@ -4,6 +4,7 @@ use std::os::fd::BorrowedFd;
 
 use crate::feed::{Fed, Feed};
 use crate::leader::Leader;
+use crate::stopper::Stopping;
 use crate::stream::{Pumped, Stream};
 use crate::{Error, Limit};
 
@@ -14,6 +15,7 @@ pub(crate) struct Flow {
     pub(crate) feed: Option<Feed>,
     pub(crate) stdout: Stream,
     pub(crate) stderr: Stream,
+    pub(crate) stopping: Stopping,
 }
 
 /// One thing that an engine waits for.
@@ -23,10 +25,21 @@ pub(crate) enum Token {
     Stdout,
     Stderr,
     Exit,
+    /// A stopper was used once.
+    Stop,
+    /// It was used again.
+    StopNow,
 }
 
 /// All of them: the numbers that a kernel interface hands back are looked up here.
-pub(crate) const TOKENS: [Token; 4] = [Token::Stdin, Token::Stdout, Token::Stderr, Token::Exit];
+pub(crate) const TOKENS: [Token; 6] = [
+    Token::Stdin,
+    Token::Stdout,
+    Token::Stderr,
+    Token::Exit,
+    Token::Stop,
+    Token::StopNow,
+];
 
 /// What a step came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,13 +52,14 @@ pub(crate) enum Served {
 impl Flow {
     /// What is worth waiting for now. Only stdin is waited on for writing.
     pub(crate) fn interests(&self) -> Vec<(Token, BorrowedFd<'_>)> {
-        let mut interests = Vec::with_capacity(4);
+        let mut interests = Vec::with_capacity(5);
         interests.extend(self.feed.as_ref().map(|feed| (Token::Stdin, feed.fd())));
         interests.extend(self.stdout.readable().map(|fd| (Token::Stdout, fd)));
         interests.extend(self.stderr.readable().map(|fd| (Token::Stderr, fd)));
         if !self.leader.has_exited() {
             interests.push((Token::Exit, self.leader.pidfd()));
         }
+        interests.extend(self.stopping.bell());
         interests
     }
 
@@ -57,6 +71,10 @@ impl Flow {
             Token::Stderr => self.stderr.pump()?,
             Token::Exit => {
                 self.leader.note_exit();
+                return Ok(Served::Step);
+            }
+            Token::Stop | Token::StopNow => {
+                self.stopping.note(token);
                 return Ok(Served::Step);
             }
         };

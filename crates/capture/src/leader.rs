@@ -61,6 +61,11 @@ impl Leader {
         self.pid
     }
 
+    /// Whether it is in the caller's process group.
+    pub(crate) fn is_in_callers_group(&self) -> bool {
+        self.grouping == Grouping::Caller
+    }
+
     /// Readable once the leader has exited.
     pub(crate) fn pidfd(&self) -> BorrowedFd<'_> {
         self.pidfd.as_fd()
@@ -77,12 +82,13 @@ impl Leader {
         }
     }
 
-    /// SIGTERM to the target, and SIGCONT, since a stopped process acts on it only when continued.
-    pub(crate) fn terminate(&mut self) {
+    /// SIGTERM, or another signal that asks to end, to the target, and SIGCONT, since a stopped
+    /// process acts on it only when continued.
+    pub(crate) fn terminate(&mut self, by: Signal) {
         if self.target == KillTarget::Tree && self.is_unreaped() {
             self.descendants.find(self.pid);
         }
-        self.signal(Signal::TERM);
+        self.signal(by);
         self.signal(Signal::CONT);
     }
 

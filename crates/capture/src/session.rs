@@ -3,8 +3,11 @@
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
+
 use crate::engine::Engine;
 use crate::flow::Flow;
+use crate::stopper::{Asked, Sender};
 use crate::{
     Background, Captured, End, Error, Kill, KillTarget, LimitPolicy, Stopped, StreamEnd, drainer,
 };
@@ -13,6 +16,8 @@ use crate::{
 pub(crate) const DEATH_BOUND: Duration = Duration::from_secs(10);
 /// How often the size of a file is looked at that must not pass a limit.
 const FILE_LOOK: Duration = Duration::from_millis(50);
+/// How long a child has to end that was passed a signal, where the caller did not say.
+const SIGNAL_GRACE: Duration = Duration::from_secs(10);
 
 /// The rules around a flow. Time comes in from the clock at each step; the flow and the engine do
 /// the rest.
@@ -116,6 +121,7 @@ impl Session {
         if self.has_passed_unnoticed() {
             self.begin_kill(Stopped::Limit, now);
         }
+        self.heed_stopper(now);
         match self.phase {
             Phase::Running => self.settle_running(now),
             Phase::Terminating { why, kill_at } => {
@@ -136,6 +142,17 @@ impl Session {
                 }
                 Ok(())
             }
+        }
+    }
+
+    /// Does what a stopper asks, once.
+    fn heed_stopper(&mut self, now: Instant) {
+        match (self.phase, self.flow.stopping.asked()) {
+            (Phase::Running, Some(Asked::Stop { signal, .. })) => {
+                self.begin_kill(Stopped::Signal(signal), now);
+            }
+            (Phase::Terminating { why, .. }, Some(Asked::StopNow)) => self.send_kill(why, now),
+            _ => {}
         }
     }
 
@@ -181,12 +198,32 @@ impl Session {
         self.flow.stderr.begin_stop(why.stream_end());
         let leader_is_all =
             matches!(self.kill.target, KillTarget::Leader) && self.flow.leader.has_exited();
-        if self.kill.term_grace.is_zero() || leader_is_all {
+        let mut grace = self.kill.term_grace;
+        let by = match why {
+            Stopped::Signal(number) => {
+                if grace.is_zero() {
+                    grace = SIGNAL_GRACE;
+                }
+                Signal::from_named_raw(number).unwrap_or(Signal::TERM)
+            }
+            Stopped::Deadline | Stopped::Limit | Stopped::Caller | Stopped::Failure => Signal::TERM,
+        };
+        if grace.is_zero() || leader_is_all {
             return self.send_kill(why, now);
         }
-        self.flow.leader.terminate();
-        let kill_at = now.checked_add(self.kill.term_grace).unwrap_or(now);
+        if !self.has_had_it_from_the_terminal() {
+            self.flow.leader.terminate(by);
+        }
+        let kill_at = now.checked_add(grace).unwrap_or(now);
         self.phase = Phase::Terminating { why, kill_at };
+    }
+
+    fn has_had_it_from_the_terminal(&self) -> bool {
+        let sender = match self.flow.stopping.asked() {
+            Some(Asked::Stop { sender, .. }) => sender,
+            Some(Asked::StopNow) | None => Sender::Process,
+        };
+        sender == Sender::Terminal && self.flow.leader.is_in_callers_group()
     }
 
     fn send_kill(&mut self, why: Stopped, now: Instant) {
@@ -240,6 +277,7 @@ impl Session {
             feed,
             stdout,
             stderr,
+            stopping: _,
         } = flow;
         drop(feed);
         let status = leader.reap()?;

@@ -10,15 +10,18 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::ptr;
-use std::sync::atomic::{AtomicI32, Ordering};
+#[cfg(test)]
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 use nix::libc;
-use nix::sys::signal::SigSet;
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use rustix::io::Errno;
 use rustix::process::Pid;
 
 use crate::Status;
 use crate::leader::Grouping;
+use crate::stopper::{self, Sender};
 
 /// Strings as `execve` takes them: pointers, and a null one at the end.
 pub(crate) struct Strings {
@@ -297,6 +300,67 @@ pub(crate) fn status_after_reaping(pidfd: BorrowedFd<'_>) -> Status {
     }
 }
 
+/// Has this signal go to the process's stopper; none if it is ignored, which it then stays. The
+/// result is what was there before.
+pub(crate) fn catch(signal: Signal) -> nix::Result<Option<SigAction>> {
+    extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
+        // SAFETY: the kernel gives a handler with SA_SIGINFO a valid siginfo_t, which lives until it
+        // returns (sigaction(2)).
+        let by_kernel = unsafe { (*info).si_code } == libc::SI_KERNEL;
+        let sender = if by_kernel {
+            Sender::Terminal
+        } else {
+            Sender::Process
+        };
+        stopper::caught(signal, sender);
+    }
+    // What it interrupts is not restarted: the writes and waits here all expect EINTR.
+    let action = SigAction::new(
+        SigHandler::SigAction(handle),
+        SaFlags::SA_SIGINFO,
+        SigSet::empty(),
+    );
+    // SAFETY: the handler does nothing but atomics and one write(2) made without libc, so that errno
+    // is left alone: async-signal-safe (signal-safety(7)).
+    let before = unsafe { sigaction(signal, &action) }?;
+    if matches!(before.handler(), SigHandler::SigIgn) {
+        handle_as(signal, &before);
+        return Ok(None);
+    }
+    Ok(Some(before))
+}
+
+/// Puts back what [`catch`] found.
+pub(crate) fn handle_as(signal: Signal, action: &SigAction) {
+    // SAFETY: it was in force before, so whoever installed it answers for it. That it is a valid
+    // signal was shown when it was caught, so this cannot fail.
+    let _ = unsafe { sigaction(signal, action) };
+}
+
+/// A bit for each of 0, 1 and 2 that was closed at the start.
+pub(crate) static CLOSED_AT_START: AtomicU32 = AtomicU32::new(0);
+
+/// Run by the C library before `main`, and so before Rust's start-up fills the holes.
+// SAFETY: the section holds pointers to functions that take no argument that must be read and return
+// nothing, and this is one. It relies on nothing of the standard library: a system call, an atomic.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static LOOK_AT_START: extern "C" fn() = {
+    extern "C" fn look() {
+        let stdio = [
+            rustix::stdio::stdin(),
+            rustix::stdio::stdout(),
+            rustix::stdio::stderr(),
+        ];
+        for (fd, number) in stdio.into_iter().zip(0..) {
+            if rustix::io::fcntl_getfd(fd) == Err(Errno::BADF) {
+                CLOSED_AT_START.fetch_or(1 << number, Ordering::Relaxed);
+            }
+        }
+    }
+    look
+};
+
 /// Asks the ring to say when a descriptor is ready. False when the submission queue is full.
 #[cfg(feature = "io_uring")]
 pub(crate) fn push_poll(
@@ -329,8 +393,8 @@ pub(crate) fn register(
 /// Gives a signal its default disposition in this process: what a test needs of a caller that does
 /// so.
 #[cfg(test)]
-pub(crate) fn restore_default(signal: nix::sys::signal::Signal) {
-    use nix::sys::signal::{SigHandler, signal as set};
+pub(crate) fn restore_default(signal: Signal) {
+    use nix::sys::signal::signal as set;
     // SAFETY: no handler is installed, only the default put back; nothing of ours relies on another
     // disposition.
     unsafe { set(signal, SigHandler::SigDfl) }.expect("any signal but KILL and STOP");
@@ -339,8 +403,7 @@ pub(crate) fn restore_default(signal: nix::sys::signal::Signal) {
 /// Counts a signal, and does not restart what it interrupted: what a test needs of a caller's
 /// handler.
 #[cfg(test)]
-pub(crate) fn count_without_restart(signal: nix::sys::signal::Signal) {
-    use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, sigaction};
+pub(crate) fn count_without_restart(signal: Signal) {
     extern "C" fn count(_: libc::c_int) {
         COUNTED.fetch_add(1, Ordering::Relaxed);
     }
@@ -355,4 +418,4 @@ pub(crate) fn count_without_restart(signal: nix::sys::signal::Signal) {
 
 /// How many signals [`count_without_restart`] has counted.
 #[cfg(test)]
-pub(crate) static COUNTED: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+pub(crate) static COUNTED: AtomicU64 = AtomicU64::new(0);

@@ -43,7 +43,7 @@ struct Epoll {
 impl Engine for Epoll {
     fn turn(&mut self, flow: &mut Flow, until: Option<Instant>) -> Result<(), Error> {
         self.register(flow)?;
-        let mut events = Vec::with_capacity(4);
+        let mut events = Vec::with_capacity(TOKENS.len());
         match epoll::wait(
             &self.instance,
             spare_capacity(&mut events),
@@ -95,7 +95,9 @@ impl Epoll {
 fn wanted(token: Token) -> EventFlags {
     match token {
         Token::Stdin => EventFlags::OUT,
-        Token::Stdout | Token::Stderr | Token::Exit => EventFlags::IN,
+        Token::Stdout | Token::Stderr | Token::Exit | Token::Stop | Token::StopNow => {
+            EventFlags::IN
+        }
     }
 }
 
@@ -105,6 +107,7 @@ fn descriptor_of(token: Token, flow: &Flow) -> Option<BorrowedFd<'_>> {
         Token::Stdout => flow.stdout.descriptor(),
         Token::Stderr => flow.stderr.descriptor(),
         Token::Exit => Some(flow.leader.pidfd()),
+        Token::Stop | Token::StopNow => flow.stopping.bell_of(token),
     }
 }
 

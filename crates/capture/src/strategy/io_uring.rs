@@ -39,7 +39,7 @@ struct Ring {
 
 impl Ring {
     fn new() -> Result<Self, Error> {
-        let ring = IoUring::new(TOKENS.len() as u32).map_err(refused)?;
+        let ring = IoUring::new(TOKENS.len().next_power_of_two() as u32).map_err(refused)?;
         if !ring.params().is_feature_ext_arg() {
             return Err(Error::unsupported(
                 Strategy::IoUring.name(),
@@ -101,7 +101,7 @@ impl Ring {
 fn wanted(token: Token) -> u32 {
     let flags = match token {
         Token::Stdin => PollFlags::OUT,
-        Token::Stdout | Token::Stderr | Token::Exit => PollFlags::IN,
+        Token::Stdout | Token::Stderr | Token::Exit | Token::Stop | Token::StopNow => PollFlags::IN,
     };
     u32::from(flags.bits())
 }

@@ -28,6 +28,7 @@ use crate::engine::{Engine, Poll, poll_until};
 use crate::feed::{Fed, Feed};
 use crate::flow::Flow;
 use crate::leader::Leader;
+use crate::stopper::Stopping;
 use crate::stream::{Pumped, Stream};
 use crate::{Error, signals};
 
@@ -56,6 +57,7 @@ impl Engine for Threads {
             feed,
             stdout,
             stderr,
+            stopping,
         } = flow;
         std::thread::scope(|scope| {
             // Whatever happens below, the scope joins the workers, so they must have been told to
@@ -72,7 +74,7 @@ impl Engine for Threads {
             if feed.is_some() {
                 workers.push(start(scope, || bells.rung_after(|| write_on(feed, bells)))?);
             }
-            let waited = wait(leader, bells, workers.len(), until);
+            let waited = wait(leader, stopping, bells, workers.len(), until);
             bells.stop();
             let joined: Vec<Result<Worked, Error>> = workers.into_iter().map(join).collect();
             waited?;
@@ -125,18 +127,26 @@ fn write_on(stdin: &mut Option<Feed>, bells: &Bells) -> Result<Worked, Error> {
 /// be done. When all are done and the leader lives, the next turn waits for it without a worker.
 fn wait(
     leader: &mut Leader,
+    stopping: &mut Stopping,
     bells: &Bells,
     workers: usize,
     until: Option<Instant>,
 ) -> Result<(), Error> {
     let mut done = 0;
     loop {
-        let mut polled = [
+        let stop = stopping.bell();
+        let mut polled = vec![
             PollFd::from_borrowed_fd(leader.pidfd(), PollFlags::IN),
             PollFd::new(&bells.done, PollFlags::IN),
         ];
+        polled.extend(stop.map(|(_, fd)| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
         poll_until(&mut polled, until)?;
-        let [exit, bell] = polled.map(|it| !it.revents().is_empty());
+        let is_ready = |at: usize| polled.get(at).is_some_and(|it| !it.revents().is_empty());
+        let (exit, bell) = (is_ready(0), is_ready(1));
+        let stop = stop.map(|(token, _)| token).filter(|_| is_ready(2));
+        if let Some(token) = stop {
+            stopping.note(token);
+        }
         if exit {
             leader.note_exit();
         }
@@ -145,6 +155,7 @@ fn wait(
         }
         let late = until.is_some_and(|until| until <= Instant::now());
         if exit
+            || stop.is_some()
             || late
             || bells.attention.load(Ordering::Acquire)
             || (workers > 0 && done >= workers)

@@ -152,7 +152,9 @@ fn serve_one(
     loop {
         let guard = match token {
             Token::Stdin => ready!(fd.poll_write_ready(context)),
-            Token::Stdout | Token::Stderr | Token::Exit => ready!(fd.poll_read_ready(context)),
+            Token::Stdout | Token::Stderr | Token::Exit | Token::Stop | Token::StopNow => {
+                ready!(fd.poll_read_ready(context))
+            }
         };
         let mut guard =
             guard.map_err(|cause| Error::system("wait for the child's streams", cause))?;
@@ -166,6 +168,8 @@ fn serve_one(
 fn wanted(token: Token) -> Interest {
     match token {
         Token::Stdin => Interest::WRITABLE,
-        Token::Stdout | Token::Stderr | Token::Exit => Interest::READABLE,
+        Token::Stdout | Token::Stderr | Token::Exit | Token::Stop | Token::StopNow => {
+            Interest::READABLE
+        }
     }
 }

@@ -17,6 +17,7 @@ use crate::channel::Capacity;
 use crate::engine::Poll;
 use crate::flow::Flow;
 use crate::session::Session;
+use crate::stopper::Stopping;
 use crate::stream::{Source, Stream};
 use crate::{Background, Captured, End, Error, Kill, descriptors};
 
@@ -35,6 +36,7 @@ fn write_stdin_then_read(specimen: &Specimen<'_>) -> Result<Captured, Error> {
         feed: None,
         stdout: Stream::new("stdout", Source::Pipe(child.stdout), None),
         stderr: Stream::new("stderr", Source::Pipe(child.stderr), None),
+        stopping: Stopping::default(),
     };
     let mut session = Session::new(
         flow,

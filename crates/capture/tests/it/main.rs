@@ -11,4 +11,5 @@ mod hazards;
 mod limits;
 mod lints;
 mod process;
+mod stopper;
 mod strategies;

@@ -6,27 +6,31 @@ use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{self, ExitCode, Stdio};
+use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use nix::sys::resource::{Usage, UsageWho, getrusage};
 use pipeclog_capture::{
-    Background, Bound, Capture, Captured, Command, End, Error, ErrorKind, Input, Kill, KillTarget,
-    Limit, LimitPolicy, Output, Stopped, Strategy,
+    Background, Bound, Capture, Captured, CaughtSignals, Command, End, Error, ErrorKind, Input,
+    Kill, KillTarget, Limit, LimitPolicy, Output, Stopped, Strategy, UnknownName,
 };
 use pipeclog_scenario::outcome::{CaptureReport, StreamReport};
 use pipeclog_scenario::script::Size;
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 
+use crate::out::Sink;
 use crate::units::{duration, size_as_usize};
 
 /// A command, and how to capture what it writes.
 #[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
 pub(crate) struct CaptureArgs {
     /// How to capture; hazards among them, which hang with some commands.
-    #[arg(long, short, value_name = "NAME", value_parser = strategy)]
+    #[arg(long, short, value_name = "NAME", value_parser = named(&Strategy::ALL, Strategy::name))]
     strategy: Strategy,
     /// What ends the capture after the command's exit: `eof` (every writer has closed), `drain` (what is in the pipe has
     /// been read), or `grace=DURATION`.
@@ -38,18 +42,20 @@ pub(crate) struct CaptureArgs {
     /// Keep at most this many bytes of each stream (64k, 1M).
     #[arg(long, value_name = "SIZE")]
     limit: Option<Size>,
-    /// What happens to output beyond the limit: head, tail, spill, kill or error.
+    /// What happens to output beyond the limit. What is not handed on is said on stderr, or in the report.
     #[arg(
         long,
         value_name = "POLICY",
         default_value = "head",
+        value_parser = named(&LimitPolicy::ALL, LimitPolicy::name),
         requires = "limit"
     )]
     limit_policy: LimitPolicy,
-    /// Who is killed when the capture must end: leader, group or tree.
-    #[arg(long, value_name = "WHO", default_value = "leader")]
+    /// Who is killed when the capture must end.
+    #[arg(long, value_name = "WHO", default_value = "leader", value_parser = named(&KillTarget::ALL, KillTarget::name))]
     kill: KillTarget,
-    /// How long those who are killed have between SIGTERM and SIGKILL; without it there is SIGKILL at once.
+    /// How long those who are killed have between SIGTERM and SIGKILL; without it there is SIGKILL at once, or 10 s after a signal that
+    /// was passed on.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     kill_after: Option<Duration>,
     /// What becomes of streams that background descendants still hold.
@@ -74,6 +80,11 @@ enum BackgroundStreams {
     /// They are closed: the next write of a descendant meets a broken pipe.
     Abandon,
 }
+
+const EXIT_CODES: &str = "\
+Exit codes, as timeout(1) has them: the command's own; 128 and the signal's number if a signal killed it, or us, who then pass it on;
+124 the deadline passed; 125 the capture failed, a limit ended it, or what was captured could not be handed on; 126 the command cannot be
+executed; 127 it was not found. And 2 wrong usage, 69 the strategy does not run here.";
 
 /// The hidden command that stays behind.
 pub(crate) const DRAIN_COMMAND: &str = "drain";
@@ -115,6 +126,14 @@ pub(crate) fn run(args: CaptureArgs) -> anyhow::Result<ExitCode> {
         BackgroundStreams::KeepDraining => Background::HandBack,
         BackgroundStreams::Abandon => Background::Abandon,
     });
+    // A hazard is kept to hang: a signal is to end it as it would end any program that makes the mistake.
+    let signals = match args.strategy.is_hazard() {
+        true => None,
+        false => Some(CaughtSignals::new()?),
+    };
+    if let Some(signals) = &signals {
+        capture = capture.stopped_by(signals.stopper());
+    }
     if let Some(size) = args.limit {
         capture = capture.limit(Limit {
             bytes: size_as_usize(size)?,
@@ -124,6 +143,8 @@ pub(crate) fn run(args: CaptureArgs) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
     let result = capture.run(&command);
     let took = started.elapsed();
+    // From here on a signal ends us, as it should: somebody may not read what we hand on.
+    drop(signals);
     let (captured, code) = match result {
         Ok(captured) => {
             let code = code_of(&captured);
@@ -143,7 +164,13 @@ pub(crate) fn run(args: CaptureArgs) -> anyhow::Result<ExitCode> {
     let drained = std::mem::take(&mut captured.still_open)
         .into_iter()
         .try_for_each(leave_a_drainer);
-    let reported = write_report(args.report.as_deref(), &captured, took);
+    let reported = match &args.report {
+        Some(path) => write_report(path, &captured, took),
+        None => {
+            say_what_is_missing(&captured, args.limit_policy);
+            Ok(())
+        }
+    };
     match handed_on.and(drained).and(reported) {
         Ok(()) => Ok(ExitCode::from(code)),
         // The command ran, so this is no wrong input.
@@ -199,6 +226,7 @@ pub(crate) fn drain() -> anyhow::Result<ExitCode> {
 fn code_of(captured: &Captured) -> u8 {
     match captured.stopped {
         Some(Stopped::Deadline) => TIMED_OUT,
+        Some(Stopped::Signal(number)) => u8::try_from(128 + number).unwrap_or(FAILED),
         Some(Stopped::Limit | Stopped::Caller | Stopped::Failure) => FAILED,
         None => captured
             .status
@@ -225,8 +253,9 @@ fn with_causes(error: &dyn std::error::Error) -> String {
 
 /// A reader that has enough (`| head`) is no error of ours.
 fn hand_on(captured: &Captured) -> anyhow::Result<()> {
-    write_all(io::stdout().lock(), &captured.stdout, "stdout")?;
-    write_all(io::stderr().lock(), &captured.stderr, "stderr")
+    // Both are tried: that nobody can have the one is no reason to lose the other.
+    let stdout = write_all(Sink::stdout(), &captured.stdout, "stdout");
+    stdout.and(write_all(Sink::stderr(), &captured.stderr, "stderr"))
 }
 
 fn write_all(mut to: impl Write, output: &Output, name: &str) -> anyhow::Result<()> {
@@ -239,7 +268,30 @@ fn write_all(mut to: impl Write, output: &Output, name: &str) -> anyhow::Result<
     };
     match write() {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other.with_context(|| format!("failed to write what was captured to {name}")),
+        other => other.with_context(|| {
+            format!(
+                "failed to hand on {} bytes that were captured: cannot write to {name}",
+                output.kept
+            )
+        }),
+    }
+}
+
+/// Output that the limit kept from being handed on must not be missed in silence.
+fn say_what_is_missing(captured: &Captured, policy: LimitPolicy) {
+    for (output, name) in [(&captured.stdout, "stdout"), (&captured.stderr, "stderr")] {
+        if output.kept < output.seen {
+            let which = match policy {
+                LimitPolicy::Tail => "last",
+                LimitPolicy::Head | LimitPolicy::Spill | LimitPolicy::Kill | LimitPolicy::Error => {
+                    "first"
+                }
+            };
+            crate::complain(&format!(
+                "--limit kept the {which} {} of {} bytes of {name}",
+                output.kept, output.seen
+            ));
+        }
     }
 }
 
@@ -274,8 +326,7 @@ fn input(file: Option<&Path>) -> anyhow::Result<Input> {
     }
 }
 
-fn write_report(path: Option<&Path>, captured: &Captured, took: Duration) -> anyhow::Result<()> {
-    let Some(path) = path else { return Ok(()) };
+fn write_report(path: &Path, captured: &Captured, took: Duration) -> anyhow::Result<()> {
     let cost =
         |who| getrusage(who).with_context(|| "failed to ask for the resources used (getrusage)");
     let (own, children) = (
@@ -283,9 +334,7 @@ fn write_report(path: Option<&Path>, captured: &Captured, took: Duration) -> any
         cost(UsageWho::RUSAGE_CHILDREN)?,
     );
     let report = CaptureReport {
-        stopped: captured
-            .stopped
-            .map(|stopped| format!("{stopped:?}").to_lowercase()),
+        stopped: captured.stopped.map(name_of),
         stdout: stream_report(&captured.stdout),
         stderr: stream_report(&captured.stderr),
         capture_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
@@ -300,6 +349,17 @@ fn write_report(path: Option<&Path>, captured: &Captured, took: Duration) -> any
             path.display()
         )
     })
+}
+
+fn name_of(stopped: Stopped) -> String {
+    match stopped {
+        Stopped::Deadline => "deadline",
+        Stopped::Limit => "limit",
+        Stopped::Caller => "caller",
+        Stopped::Signal(_) => "signal",
+        Stopped::Failure => "failure",
+    }
+    .to_owned()
 }
 
 fn stream_report(output: &Output) -> StreamReport {
@@ -317,9 +377,12 @@ fn cpu_us(usage: &Usage) -> u64 {
         .sum()
 }
 
-fn strategy(name: &str) -> Result<Strategy, String> {
-    name.parse()
-        .map_err(|error: pipeclog_capture::UnknownName| error.to_string())
+/// A choice by its name, as a parser that lists the names, and finds the one that was meant.
+fn named<T>(all: &[T], name: fn(T) -> &'static str) -> impl TypedValueParser<Value = T>
+where
+    T: FromStr<Err = UnknownName> + Copy + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(all.iter().map(|choice| name(*choice))).try_map(|name| name.parse())
 }
 
 fn end(text: &str) -> Result<End, String> {

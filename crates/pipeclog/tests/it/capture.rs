@@ -173,3 +173,185 @@ fn stdin_goes_through_the_strategy() {
     let ran = shell("seq 100000 | pipeclog capture -s poll --stdin-file - -- cat | tail -1");
     assert_eq!(ran.stdout, "100000\n", "{}", ran.stderr);
 }
+
+/// Runs the command below a capture, signals the capture once the command is ready, and says what came. The command makes the file
+/// `$READY` when it is.
+fn signalled(options: &str, signals: &[&str], command: &str) -> crate::run::Ran {
+    let folder = tempfile::tempdir().expect("a directory");
+    let kills: Vec<String> = signals
+        .iter()
+        .enumerate()
+        .map(|(at, signal)| {
+            let ready = folder.path().join(format!("ready{at}"));
+            format!(
+                "until [ -e {} ]; do kill -0 $pid || exit 99; done; kill -{signal} $pid",
+                ready.display()
+            )
+        })
+        .collect();
+    let script = format!(
+        "export READY={}; pipeclog capture -s poll {options} -- sh -c '{command}' & pid=$!; {}; wait $pid",
+        folder.path().join("ready").display(),
+        kills.join("; ")
+    );
+    shell(&script)
+}
+
+#[test]
+fn a_signal_is_passed_on_and_the_output_until_then_handed_on() {
+    // A shell's background command ignores SIGINT from the start, as POSIX has it, so that one is left to the library's tests.
+    for (signal, number) in [("HUP", 1), ("TERM", 15)] {
+        let ran = signalled("", &[signal], "echo early; : >${READY}0; exec sleep 600");
+        assert_eq!(
+            (ran.code, ran.stdout.as_str()),
+            (128 + number, "early\n"),
+            "{signal}: {ran:?}"
+        );
+        let ran = signalled(
+            "",
+            &[signal],
+            &format!("trap \"echo late; exit 3\" {signal}; : >${{READY}}0; while :; do :; done"),
+        );
+        assert_eq!(
+            (ran.code, ran.stdout.as_str()),
+            (128 + number, "late\n"),
+            "{signal}: {ran:?}"
+        );
+    }
+}
+
+#[test]
+fn a_second_signal_kills_a_command_that_ignores_the_first() {
+    let script = "trap \": >${READY}1\" TERM; echo early; : >${READY}0; while :; do :; done";
+    let ran = signalled("--kill-after 1h", &["TERM", "TERM"], script);
+    assert_eq!(
+        (ran.code, ran.stdout.as_str()),
+        (128 + 15, "early\n"),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn a_signal_that_is_ignored_stays_ignored() {
+    let ran = shell(
+        "trap '' HUP; pipeclog capture -s poll -- sh -c 'kill -HUP $PPID; kill -HUP $$; echo lives'",
+    );
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, "lives\n"), "{ran:?}");
+}
+
+#[test]
+fn output_that_nobody_can_have_is_said_and_the_code_is_125() {
+    for (script, says) in [
+        (
+            "pipeclog capture -s poll -- echo lost >&-",
+            "5 bytes that were captured: cannot write to stdout: it is closed",
+        ),
+        (
+            "pipeclog capture -s poll -- echo lost >/dev/full",
+            "cannot write to stdout: No space left on device",
+        ),
+        (
+            "pipeclog explain >&-",
+            "failed to write to stdout: it is closed",
+        ),
+    ] {
+        let ran = shell(script);
+        assert_eq!(ran.code, 125, "{script}: {ran:?}");
+        assert!(ran.stderr.contains(says), "{script}: {ran:?}");
+    }
+    // Nowhere to say it, but the code does; and stdout is handed on all the same.
+    let ran = shell("pipeclog capture -s poll -- sh -c 'echo out; echo lost >&2' 2>&-");
+    assert_eq!((ran.code, ran.stdout.as_str()), (125, "out\n"), "{ran:?}");
+    // Nothing is lost, and /dev/null is a choice, in whatever mode it was opened.
+    for script in [
+        "pipeclog capture -s poll -- true >&-",
+        "pipeclog capture -s poll -- echo x 1<>/dev/null",
+    ] {
+        let ran = shell(script);
+        assert_eq!(
+            (ran.code, ran.stderr.as_str()),
+            (0, ""),
+            "{script}: {ran:?}"
+        );
+    }
+}
+
+#[test]
+fn what_a_limit_kept_from_being_handed_on_is_said() {
+    for (policy, says) in [
+        ("head", "kept the first 10 of 292 bytes of stdout"),
+        ("tail", "kept the last 10 of 292 bytes of stdout"),
+    ] {
+        let ran = shell(&format!(
+            "pipeclog capture -s poll --limit 10 --limit-policy {policy} -- seq 100"
+        ));
+        assert_eq!(ran.code, 0, "{policy}: {ran:?}");
+        assert_eq!(ran.stdout.len(), 10, "{policy}: {ran:?}");
+        assert!(ran.stderr.contains(says), "{policy}: {ran:?}");
+    }
+    // What is spilled is handed on too, and what fits needs no word.
+    for options in ["--limit 10 --limit-policy spill", "--limit 292"] {
+        let ran = shell(&format!("pipeclog capture -s poll {options} -- seq 100"));
+        assert_eq!(
+            (ran.code, ran.stdout.len(), ran.stderr.as_str()),
+            (0, 292, ""),
+            "{options}"
+        );
+    }
+    let ran = shell("pipeclog capture -s poll --limit 10 --limit-policy kill -- yes");
+    assert_eq!(
+        (ran.code, ran.stdout.as_str()),
+        (125, "y\ny\ny\ny\ny\n"),
+        "{ran:?}"
+    );
+    assert!(ran.stderr.contains("kept the first 10 of"), "{ran:?}");
+}
+
+#[test]
+fn a_name_that_is_nearly_right_is_answered_with_the_right_one() {
+    for (arguments, meant) in [
+        ("-s pol", "poll"),
+        ("-s wait_then_raed", "wait_then_read"),
+        ("-s poll --kill lader", "leader"),
+        ("-s poll --limit 1 --limit-policy tial", "tail"),
+    ] {
+        let ran = shell(&format!("pipeclog capture {arguments} -- echo ran"));
+        assert_eq!(
+            (ran.code, ran.stdout.as_str()),
+            (2, ""),
+            "{arguments}: {ran:?}"
+        );
+        assert!(
+            ran.stderr
+                .contains(&format!("a similar value exists: '{meant}'"))
+                || ran.stderr.contains(&format!("'{meant}'")),
+            "{arguments}: {ran:?}"
+        );
+    }
+}
+
+/// A pipe that another process left non-blocking: nothing is lost although its reader is slow to begin.
+#[test]
+fn output_survives_a_non_blocking_pipe() {
+    let (read, write) = std::io::pipe().unwrap();
+    let flags = rustix::fs::fcntl_getfl(&write).unwrap();
+    rustix::fs::fcntl_setfl(&write, flags | rustix::fs::OFlags::NONBLOCK).unwrap();
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_pipeclog"))
+        .args([
+            "capture",
+            "-s",
+            "poll",
+            "--",
+            "head",
+            "-c",
+            "8388608",
+            "/dev/zero",
+        ])
+        .stdout(write)
+        .spawn()
+        .unwrap();
+    let mut all = Vec::new();
+    std::io::Read::read_to_end(&mut &read, &mut all).unwrap();
+    assert!(child.wait().unwrap().success());
+    assert!(all == vec![0; 8 << 20], "{} bytes", all.len());
+}
