@@ -11,8 +11,7 @@ use pipeclog_scenario::scenario::Scenario;
 use pipeclog_scenario::script::{Ending, Input, Op, Script};
 use pipeclog_scenario::strategy::{Delivery, Strategy};
 use pipeclog_scenario::verify::{FaultKind, Source, Verifier, Window};
-
-use crate::tree::{End, Left};
+use pipeclog_supervise::tree::{End, Left};
 
 /// A trial whose parent has ended.
 #[derive(Debug)]

@@ -11,6 +11,5 @@ pub mod pool;
 mod quiet;
 pub mod stop;
 pub mod throughput;
-mod tree;
 pub mod trial;
 mod watch;

@@ -18,13 +18,13 @@ use pipeclog_chatty::Ledger;
 use pipeclog_scenario::outcome::{CaptureReport, Measured, Outcome, Verdict, Writing, Written};
 use pipeclog_scenario::pattern::{self, Tag};
 use pipeclog_scenario::scenario::{Descendants, Expect, Scenario};
+use pipeclog_supervise::tree::{End, Group, Left, Tree, TreeError};
 
 use tempfile::TempDir;
 
 use crate::judge::{self, Ended};
 use crate::pool::Request;
 use crate::stop::Stop;
-use crate::tree::{End, Left, Tree, TreeError};
 use crate::watch::{self, WatchError, Watched};
 
 /// How long descendants that are awaited may take.
@@ -85,7 +85,7 @@ fn verdict(verdict: Verdict) -> Outcome {
 fn try_run(request: &Request, setup: &Setup) -> Result<Outcome, TrialError> {
     let files = Files::new(&request.scenario)?;
     let started = Instant::now();
-    let mut tree = Tree::start(&mut parent(request, setup, &files)?)?;
+    let mut tree = Tree::start(&mut parent(request, setup, &files)?, Group::Own)?;
     let (watched, wall, descendants_left) =
         match watch_to_the_end(&mut tree, request, setup, started) {
             Ok(watched) => watched,

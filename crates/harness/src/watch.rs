@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use pipeclog_procscan::{ScanError, Scanner, Selection};
 use pipeclog_scenario::outcome::{EndedBy, Hang};
+use pipeclog_supervise::tree::{Left, Tree};
 use pipeclog_waitgraph::snapshot::{Pid, Snapshot};
 use pipeclog_waitgraph::{Verdict, diagnose};
 
 use crate::evidence;
 use crate::quiet::{self, Cast};
 use crate::stop::{Stop, Woken};
-use crate::tree::{Left, Tree};
 
 /// Most trials end before this, unwatched.
 const FIRST_LOOK: Duration = Duration::from_millis(20);

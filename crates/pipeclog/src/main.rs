@@ -7,6 +7,7 @@ mod args;
 mod command;
 mod run;
 mod table;
+mod teller;
 mod units;
 
 use std::ffi::OsString;
@@ -14,6 +15,7 @@ use std::process::ExitCode;
 
 use anstream::eprintln;
 use clap::Parser as _;
+use pipeclog_supervise::keeper;
 
 use args::{Cli, Colour, Command};
 
@@ -31,7 +33,29 @@ fn main() -> ExitCode {
     {
         return pipeclog_chatty::main(&["chatty"], arguments.into_iter().skip(1));
     }
-    let cli = Cli::parse_from(arguments);
+    // Nor clap's: what follows is another command's own.
+    if let [_, keep, rest @ ..] = arguments.as_slice()
+        && keep == keeper::KEEPER_COMMAND
+    {
+        return match keeper::run(rest) {
+            Ok(()) => ExitCode::SUCCESS,
+            // Its stderr is given up by then; the supervisor notices.
+            Err(_) => ExitCode::from(command::watch::FAILED),
+        };
+    }
+    let is_watch = arguments.get(1).is_some_and(|word| word == "watch");
+    let cli = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            // Any other code could be the watched command's own.
+            return ExitCode::from(match error.exit_code() {
+                0 => 0,
+                _ if is_watch => command::watch::FAILED,
+                _ => USAGE,
+            });
+        }
+    };
     match cli.color {
         Colour::Auto => {}
         Colour::Always => anstream::ColorChoice::Always.write_global(),
@@ -45,6 +69,7 @@ fn main() -> ExitCode {
         Command::Explain { class } => command::explain::run(class.as_deref()),
         Command::Predict(args) => command::predict::run(&args),
         Command::Limits(args) => command::limits::run(&args),
+        Command::Watch(args) => return command::watch::run(&args),
         Command::Drain => command::capture::drain(),
         Command::Worker => command::worker::run(),
         // Handled above.

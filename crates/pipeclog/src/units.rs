@@ -5,20 +5,20 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use pipeclog_scenario::script::Size;
 
-/// A duration: a number with ms, s, m or h, or in seconds without, as timeout(1) takes it.
+/// A duration: a number with ms, s, m, h or d, or in seconds without, as timeout(1) takes it.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let in_seconds = text.ends_with(|last: char| last.is_ascii_digit());
-    let with_unit = if in_seconds {
-        format!("{text}s")
-    } else {
-        text.to_owned()
+    let (number, days) = match text.strip_suffix('d') {
+        // The library has no days: in other calendars than this one they differ in length.
+        Some(number) => (format!("{number}h"), 24),
+        None if text.ends_with(|last: char| last.is_ascii_digit()) => (format!("{text}s"), 1),
+        None => (text.to_owned(), 1),
     };
-    let parsed: Option<SignedDuration> = with_unit.parse().ok();
+    let parsed: Option<SignedDuration> = number.parse().ok();
     parsed
-        .and_then(|duration| Duration::try_from(duration).ok())
+        .and_then(|duration| Duration::try_from(duration).ok()?.checked_mul(days))
         .ok_or_else(|| {
             format!(
-                "{text:?} is no duration: write a number with ms, s, m or h, as in 500ms or 1.5s"
+                "{text:?} is no duration: write a number with ms, s, m, h or d, as in 500ms or 1.5s"
             )
         })
 }
@@ -42,10 +42,11 @@ mod tests {
             ("2m", 120_000),
             ("1h", 3_600_000),
             ("0", 0),
+            ("1.5d", 129_600_000),
         ] {
             assert_eq!(duration(text), Ok(Duration::from_millis(ms)), "{text}");
         }
-        for text in ["", "s", "-1s", "1y", "ms", "nan", "inf"] {
+        for text in ["", "s", "-1s", "1y", "d", "1hd", "ms", "nan", "inf"] {
             assert!(duration(text).is_err(), "{text}");
         }
     }

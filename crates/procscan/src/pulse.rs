@@ -6,10 +6,11 @@ use pipeclog_waitgraph::snapshot::{Pid, State, Syscall, Tid};
 
 use crate::gaps::{Gaps, Owner};
 use crate::memo::{Family, Memo};
+use crate::parse::field::{decimal, key_value, lines};
 use crate::parse::forks;
 use crate::pass;
 use crate::scanner::Selection;
-use crate::source::{ReadError, Source};
+use crate::source::{Cause, ReadError, Source};
 use crate::task;
 
 /// What a family's tasks are doing, and how often each has run. Two equal pulses of sleeping tasks mean that none of
@@ -82,6 +83,34 @@ pub(crate) fn take(
     Ok(Pulse { tasks })
 }
 
+/// How many bytes the processes of a family have written in all, to whatever it was (`wchar` of proc_pid_io(5), in which
+/// those of children are counted once they have been reaped). Nothing if one of them may not be asked.
+pub(crate) fn written(
+    source: &dyn Source,
+    selection: &Selection,
+    memo: &mut Memo,
+) -> Result<Option<u64>, ReadError> {
+    let mut sum = 0_u64;
+    let mut text = Vec::new();
+    for pid in family(source, selection, memo)? {
+        match source.read(&format!("{pid}/io"), &mut text) {
+            Ok(()) => match count_written(&text) {
+                Some(bytes) => sum = sum.wrapping_add(bytes),
+                None => return Ok(None),
+            },
+            Err(error) if error.cause == Cause::Gone => {}
+            Err(_) => return Ok(None),
+        }
+    }
+    Ok(Some(sum))
+}
+
+fn count_written(text: &[u8]) -> Option<u64> {
+    let mut fields = lines(text).filter_map(key_value);
+    let (_, wchar) = fields.find(|(key, _)| *key == b"wchar")?;
+    decimal(wchar)
+}
+
 /// The family. While nobody at all is born on the machine, it is the one of the last time, and listing the machine is
 /// saved.
 fn family(
@@ -103,4 +132,17 @@ fn family(
         pids: pids.clone(),
     });
     Ok(pids)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_written_are_those_of_wchar_and_no_others() {
+        let text = b"rchar: 1\nwchar: 323934931\nsyscr: 3\nwrite_bytes: 4\n";
+        assert_eq!(count_written(text), Some(323_934_931));
+        assert_eq!(count_written(b"rchar: 1\n"), None);
+        assert_eq!(count_written(b""), None);
+    }
 }

@@ -123,6 +123,17 @@ impl Scanner {
             .map_err(|cause| failed(&self.root, cause))
     }
 
+    /// How many bytes the processes of a selection have written in all, to whatever it was; nothing if one of them may not
+    /// be asked (another user's).
+    ///
+    /// # Errors
+    ///
+    /// When the root cannot be listed.
+    pub fn written(&mut self, selection: &Selection) -> Result<Option<u64>, ScanError> {
+        pulse::written(self.source.as_ref(), selection, &mut self.memo)
+            .map_err(|cause| failed(&self.root, cause))
+    }
+
     /// A scan and its confirmation.
     ///
     /// # Errors

@@ -7,4 +7,5 @@ pub(crate) mod limits;
 pub(crate) mod predict;
 pub(crate) mod prove;
 pub(crate) mod report;
+pub(crate) mod watch;
 pub(crate) mod worker;

@@ -7,3 +7,4 @@ mod fixtures;
 mod laws;
 mod prove;
 mod run;
+mod watch;

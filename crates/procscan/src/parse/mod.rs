@@ -4,7 +4,7 @@ mod auxv;
 mod call;
 mod cgroup;
 mod fdinfo;
-mod field;
+pub(crate) mod field;
 mod link;
 mod locks;
 mod machine;

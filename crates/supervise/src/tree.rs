@@ -1,8 +1,7 @@
-//! The processes of one trial: started in a group of their own, adopted when they are orphaned, killed and reaped to the
-//! last one.
+//! The processes that one command started: adopted when they are orphaned, killed and reaped to the last one.
 //!
-//! The process that runs trials is a subreaper (prctl(2), `PR_SET_CHILD_SUBREAPER`) and runs one trial at a time, so
-//! every child that it has belongs to the trial that is on, however often it forked or changed its session. A child
+//! The process that starts the command is a subreaper (prctl(2), `PR_SET_CHILD_SUBREAPER`) and has one tree at a time, so
+//! every child that it has belongs to that tree, however often it forked or changed its session. A child
 //! that was not reaped keeps its number, so a signal to it can meet nobody else.
 
 use std::io;
@@ -21,26 +20,36 @@ use pipeclog_procscan::children;
 /// then named as a survivor.
 const REAP_BOUND: Duration = Duration::from_secs(5);
 
-/// The parent of a trial and everything that it started.
+/// A leader and everything that it started.
 #[derive(Debug)]
-pub(crate) struct Tree {
+pub struct Tree {
     leader: Pid,
+    group: Group,
     pidfd: OwnedFd,
     reaped: Vec<Reaped>,
 }
 
-/// A process of the trial that ended and was reaped here.
+/// A process of the tree that ended and was reaped here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Reaped {
+pub struct Reaped {
     /// Its number, free for others by now.
-    pub(crate) pid: Pid,
+    pub pid: Pid,
     /// How it ended.
-    pub(crate) end: End,
+    pub end: End,
 }
 
-/// Whether a trial still has processes.
+/// Which process group the leader is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Left {
+pub enum Group {
+    /// One of its own: it is killed at once, but reads no terminal.
+    Own,
+    /// That of whoever starts it, as under a shell's `exec`: the terminal treats both alike.
+    Same,
+}
+
+/// Whether a tree still has processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
     /// At least one.
     Some,
     /// None: the kernel says so.
@@ -49,16 +58,16 @@ pub(crate) enum Left {
 
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
+pub enum End {
     /// With this exit code.
     Code(i32),
     /// By this signal.
     Signal(Signal),
 }
 
-/// A trial is on in this process, or what it needs of the system cannot be had.
+/// What a tree needs of the system cannot be had.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum TreeError {
+pub enum TreeError {
     /// prctl(2) refused.
     #[error("failed to become the reaper of orphans (PR_SET_CHILD_SUBREAPER): {0}")]
     Subreaper(#[source] Errno),
@@ -79,7 +88,7 @@ pub(crate) enum TreeError {
         source: io::Error,
     },
     /// Processes that could not be killed.
-    #[error("{} of the trial's processes survived SIGKILL for {} s: {pids:?}", pids.len(), REAP_BOUND.as_secs())]
+    #[error("{} processes survived SIGKILL for {} s: {pids:?}", pids.len(), REAP_BOUND.as_secs())]
     Survivors {
         /// Their numbers.
         pids: Vec<i32>,
@@ -87,25 +96,26 @@ pub(crate) enum TreeError {
 }
 
 impl Tree {
-    /// Starts `command` as the leader of a process group of its own, with this process as the subreaper.
+    /// Starts `command`, with this process as the subreaper.
     ///
     /// # Errors
     ///
     /// When the program cannot be started, or the kernel has no pidfds; nothing is left behind then.
-    pub(crate) fn start(command: &mut Command) -> Result<Self, TreeError> {
+    pub fn start(command: &mut Command, group: Group) -> Result<Self, TreeError> {
         nix::sys::prctl::set_child_subreaper(true).map_err(TreeError::Subreaper)?;
-        let child = command
-            .process_group(0)
-            .spawn()
-            .map_err(|source| TreeError::Spawn {
-                program: command.get_program().to_string_lossy().into_owned(),
-                source,
-            })?;
+        if group == Group::Own {
+            command.process_group(0);
+        }
+        let child = command.spawn().map_err(|source| TreeError::Spawn {
+            program: command.get_program().to_string_lossy().into_owned(),
+            source,
+        })?;
         let leader = Pid::from_raw(child.id().cast_signed());
         let pid = rustix::process::Pid::from_child(&child);
         match rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()) {
             Ok(pidfd) => Ok(Self {
                 leader,
+                group,
                 pidfd,
                 reaped: Vec::new(),
             }),
@@ -121,20 +131,20 @@ impl Tree {
         }
     }
 
-    /// The parent's number. It stays the parent's until it is reaped.
+    /// The leader's number. It stays the leader's until it is reaped.
     #[must_use]
-    pub(crate) fn leader(&self) -> Pid {
+    pub fn leader(&self) -> Pid {
         self.leader
     }
 
-    /// Readable to poll(2) once the parent has exited.
+    /// Readable to poll(2) once the leader has exited.
     #[must_use]
-    pub(crate) fn pidfd(&self) -> BorrowedFd<'_> {
+    pub fn pidfd(&self) -> BorrowedFd<'_> {
         self.pidfd.as_fd()
     }
 
-    /// Reaps whatever has ended by now; says whether anything of the trial is left.
-    pub(crate) fn reap(&mut self) -> Left {
+    /// Reaps whatever has ended by now; says whether anything of the tree is left.
+    pub fn reap(&mut self) -> Left {
         loop {
             match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
                 Ok(WaitStatus::StillAlive) => return Left::Some,
@@ -151,30 +161,31 @@ impl Tree {
     }
 
     /// Those that have been reaped so far.
-    pub(crate) fn reaped(&self) -> &[Reaped] {
+    pub fn reaped(&self) -> &[Reaped] {
         &self.reaped
     }
 
-    /// Those that the trial started and that live still: orphans become children of this process.
+    /// Those that the leader started and that live still: orphans become children of this process.
     #[must_use]
-    pub(crate) fn living(&self) -> Vec<Pid> {
+    pub fn living(&self) -> Vec<Pid> {
         children::of_this_process()
             .into_iter()
             .map(Pid::from_raw)
             .collect()
     }
 
-    /// Kills and reaps all that the trial started. Killing one may orphan others to us, so it goes on until this
+    /// Kills and reaps the whole tree. Killing one may orphan others to us, so it goes on until this
     /// process has no child.
     ///
     /// # Errors
     ///
     /// When some survive SIGKILL for five seconds (an uninterruptible wait in the kernel); they are named.
-    pub(crate) fn clear(mut self) -> Result<Vec<Reaped>, TreeError> {
+    pub fn clear(mut self) -> Result<Vec<Reaped>, TreeError> {
         let bound = Instant::now() + REAP_BOUND;
         // The group first, and at once: one by one, those that fork could run ahead. Only while its leader has not been
         // reaped is the group's number sure to be ours.
-        if !self.reaped.iter().any(|reaped| reaped.pid == self.leader) {
+        let leader_is_ours = !self.reaped.iter().any(|reaped| reaped.pid == self.leader);
+        if self.group == Group::Own && leader_is_ours {
             let _ = killpg(self.leader, Signal::SIGKILL);
         }
         loop {
@@ -200,7 +211,7 @@ impl Tree {
     clippy::disallowed_methods,
     reason = "bounded by REAP_BOUND; no descriptor tells of any child's death"
 )]
-pub(crate) fn wait_a_little() {
+fn wait_a_little() {
     std::thread::sleep(Duration::from_micros(200));
 }
 

@@ -1,0 +1,251 @@
+//! `pipeclog watch`: timeout(1) that knows why.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+use nix::errno::Errno;
+use nix::sys::signal::{SigSet, Signal, raise};
+use pipeclog_supervise::{
+    Account, EndedBy, Ending, Event, Holder, OnDeadlock, Options, Whom, Whose,
+};
+use pipeclog_waitgraph::snapshot::Snapshot;
+use pipeclog_waitgraph::{Diagnosis, bundle, render};
+
+use crate::table;
+use crate::teller::Teller;
+use crate::units::duration;
+
+/// timeout(1) that knows why: runs a command, and explains on stderr what it hangs on before it ends it.
+///
+/// `timeout 60 make` becomes `pipeclog watch --timeout 60 -- make`. The command has the streams, the terminal, the process
+/// group and the signals that it would have under a shell. A proven deadlock ends it at once (--on-deadlock).
+///
+/// Exit codes: the command's own; 124 ended by a timeout, a silence or a deadlock (137 if it took SIGKILL after a timeout); 125 a failure
+/// of watch itself, wrong usage among them; 126 the command cannot be run; 127 it is not found; 128 and the number of the signal
+/// that killed it.
+///
+/// Killed by SIGKILL, watch takes the command and all that it started along. Only where its keeper (`pipeclog keep`, its one child) is
+/// killed in the same moment do they live on, and where they run as another user, who may not be killed.
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct WatchArgs {
+    /// End the command after this long: 10, 500ms, 1.5m, 2h, 1d; 0 never. Time in which watch is stopped (Ctrl-Z) does not count.
+    #[arg(long, short = 't', value_name = "DURATION", value_parser = duration)]
+    timeout: Option<Duration>,
+    /// Send SIGKILL if it still runs this long after the signal that ends it; after a deadlock, 5 s without this.
+    #[arg(long, short, value_name = "DURATION", value_parser = duration)]
+    kill_after: Option<Duration>,
+    /// What ends it: a name (TERM, SIGTERM) or a number.
+    #[arg(long, short, value_name = "SIGNAL", default_value = "TERM", value_parser = signal)]
+    signal: Signal,
+    /// Signal the command alone, and not what it started. (The terminal is the command's with and without this.)
+    #[arg(long, short)]
+    foreground: bool,
+    /// Exit with the command's own code after a timeout too.
+    #[arg(long, short)]
+    preserve_status: bool,
+    /// End it when no process of its tree has written anything (to whatever it may be) for this long.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    no_output: Option<Duration>,
+    /// What a proven deadlock leads to; it is explained on stderr in any case.
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t = Reaction::Kill)]
+    on_deadlock: Reaction,
+    /// Where --on-deadlock dump writes what was seen [default: pipeclog-watch-PID.json].
+    #[arg(long, value_name = "FILE")]
+    dump: Option<PathBuf>,
+    /// The command and its arguments.
+    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+/// What a proven deadlock leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Reaction {
+    /// The tree is ended, and the code is 124.
+    Kill,
+    /// Nothing: the command may be attached to, or a timeout ends it.
+    Wait,
+    /// What was seen is written to a file for `diagnose --from`, and the tree is ended.
+    Dump,
+}
+
+const TIMED_OUT: u8 = 124;
+/// The exit code for failures of our own.
+pub(crate) const FAILED: u8 = 125;
+const NOT_EXECUTABLE: u8 = 126;
+const NOT_FOUND: u8 = 127;
+
+pub(crate) fn run(args: &WatchArgs) -> ExitCode {
+    let mut teller = Teller::new();
+    match watch(args, &mut teller) {
+        Ok(account) => exit(args, &account, &mut teller),
+        Err(error) => {
+            teller.tell(format!("pipeclog watch: {error:#}\n"));
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+fn watch(args: &WatchArgs, teller: &mut Teller) -> anyhow::Result<Account> {
+    let never = |bound: &Duration| !bound.is_zero();
+    let options = Options {
+        program: std::env::current_exe().context("failed to find this program's own file")?,
+        command: args.command.clone(),
+        timeout: args.timeout.filter(never),
+        no_output: args.no_output.filter(never),
+        signal: args.signal,
+        kill_after: args.kill_after.filter(never),
+        whom: if args.foreground {
+            Whom::Command
+        } else {
+            Whom::Tree
+        },
+        on_deadlock: match args.on_deadlock {
+            Reaction::Kill | Reaction::Dump => OnDeadlock::Kill,
+            Reaction::Wait => OnDeadlock::Wait,
+        },
+    };
+    let mut tell = |event: &Event<'_>| tell(args, event, teller);
+    Ok(pipeclog_supervise::run(&options, &mut tell)?)
+}
+
+fn tell(args: &WatchArgs, event: &Event<'_>, teller: &mut Teller) {
+    match event {
+        Event::Deadlock {
+            diagnosis,
+            looks,
+            whose,
+        } => {
+            let then = match (whose, args.on_deadlock) {
+                (Whose::Descendants, _) => {
+                    "the command itself is not stuck, but processes that it started are:"
+                }
+                (Whose::Command, Reaction::Wait) => "the command is stuck for good; waiting on:",
+                (Whose::Command, Reaction::Kill | Reaction::Dump) => {
+                    "the command is stuck for good; ending it:"
+                }
+            };
+            let text = render::human(diagnosis.report(), table::text_columns());
+            teller.tell(format!("pipeclog watch: {then}\n{}\n", text.trim_end()));
+            if args.on_deadlock == Reaction::Dump && *whose == Whose::Command {
+                teller.tell(match dump(args, looks) {
+                    Ok(path) => format!(
+                        "pipeclog watch: what was seen is in {0}: pipeclog diagnose --from {0} {1}\n",
+                        path.display(),
+                        diagnosis.report().target.task.pid
+                    ),
+                    Err(error) => format!("pipeclog watch: {error:#}\n"),
+                });
+            }
+        }
+        Event::OutOfTime { why, diagnoses } => teller.tell(out_of_time(args, *why, diagnoses)),
+        Event::LeftBehind(holders) => {
+            for holder in *holders {
+                teller.tell(left_behind(holder));
+            }
+        }
+        Event::Trouble(error) => teller.tell(format!("pipeclog watch: {error}\n")),
+    }
+}
+
+fn dump(args: &WatchArgs, looks: &[Snapshot]) -> anyhow::Result<PathBuf> {
+    let path = args
+        .dump
+        .clone()
+        .unwrap_or_else(|| format!("pipeclog-watch-{}.json", std::process::id()).into());
+    let text = bundle::save(looks)?;
+    std::fs::write(&path, text)
+        .with_context(|| format!("failed to write what was seen to {}", path.display()))?;
+    Ok(path)
+}
+
+fn out_of_time(args: &WatchArgs, why: EndedBy, diagnoses: &[Diagnosis]) -> String {
+    let why = match (why, args.timeout, args.no_output) {
+        (EndedBy::Silence, _, Some(bound)) => format!("nothing was written for {bound:?}"),
+        (_, Some(bound), _) => format!("time is up after {bound:?}"),
+        (_, None, _) => "time is up".to_owned(),
+    };
+    let mut text = format!("pipeclog watch: {why}; what everything waited for:\n");
+    if let [command, others @ ..] = diagnoses {
+        text += render::human(command.report(), table::text_columns()).trim_end();
+        text.push('\n');
+        // Those of the command's own diagnosis have had their say.
+        for other in others {
+            let pid = other.report().target.task.pid;
+            let members = &command.report().members;
+            if members.iter().all(|member| member.actor.task.pid != pid) {
+                text += &format!("- {}\n", other.report().headline);
+            }
+        }
+    }
+    text
+}
+
+fn left_behind(holder: &Holder) -> String {
+    format!(
+        "pipeclog watch: {} ({}) outlives the command and holds its {} open: whoever reads that to its end waits for it\n",
+        holder.name.terminal(40),
+        holder.pid,
+        holder.holds.join(" and "),
+    )
+}
+
+fn exit(args: &WatchArgs, account: &Account, teller: &mut Teller) -> ExitCode {
+    let was_ended = account.ended_by != EndedBy::Itself;
+    let took_sigkill =
+        account.ended_by != EndedBy::Deadlock && account.end == Ending::Killed(Signal::SIGKILL);
+    match account.end {
+        Ending::NotRun(errno) => {
+            let name = args.command.first().cloned().unwrap_or_default();
+            teller.tell(format!(
+                "pipeclog watch: failed to run {name:?}: {}\n",
+                errno.desc()
+            ));
+            ExitCode::from(if errno == Errno::ENOENT {
+                NOT_FOUND
+            } else {
+                NOT_EXECUTABLE
+            })
+        }
+        _ if was_ended && !args.preserve_status && !took_sigkill => ExitCode::from(TIMED_OUT),
+        Ending::Exited(code) => ExitCode::from(u8::try_from(code).unwrap_or(FAILED)),
+        Ending::Killed(signal) => {
+            if !was_ended {
+                die_of(signal);
+            }
+            ExitCode::from(u8::try_from(128 + signal as i32).unwrap_or(FAILED))
+        }
+    }
+}
+
+/// Ends this process as the command ended, for a caller that tells a signal from a code: without a core dump of ours.
+/// Comes back if the signal does not kill.
+fn die_of(signal: Signal) {
+    let _ = nix::sys::prctl::set_dumpable(false);
+    if signal == Signal::SIGPIPE {
+        sigpipe::reset();
+    }
+    let _ = SigSet::from(signal).thread_unblock();
+    // The second time for those at which Rust's start-up code looks for an overflown stack: it gives back the default first.
+    let _ = raise(signal);
+    let _ = raise(signal);
+}
+
+fn signal(text: &str) -> Result<Signal, String> {
+    let upper = text.to_ascii_uppercase();
+    let named = || {
+        let name = upper.strip_prefix("SIG").unwrap_or(&upper);
+        format!("SIG{name}").parse::<Signal>().ok()
+    };
+    let numbered = |number: i32| Signal::try_from(number).ok();
+    upper
+        .parse()
+        .map_or_else(|_| named(), numbered)
+        .ok_or_else(|| {
+            format!("{text:?} is no signal: write a name or a number of 1 to 31, as `kill -l` lists them")
+        })
+}

@@ -1,0 +1,264 @@
+//! `pipeclog watch`: timeout(1) side by side, what it says of a hang, and that nothing outlives it.
+
+use crate::run::{Ran, pipeclog, shell};
+
+/// A parent that waits before it reads, and a child that writes more than the pipe holds.
+const DEADLOCK: &str = "pipeclog capture -s wait_then_read -- head -c 200000 /dev/zero";
+
+#[test]
+fn codes_and_output_are_those_of_timeout() {
+    // What timeout(1) is given, and the command.
+    let rows = [
+        ("10", "true"),
+        ("10", "sh -c 'echo out; exit 7'"),
+        ("10", "sh -c 'exit 255'"),
+        ("10", "sh -c 'kill -TERM $$'"),
+        ("10", "sh -c 'kill -KILL $$'"),
+        ("10", "sh -c 'kill -USR1 $$'"),
+        ("10", "sh -c 'kill -SEGV $$'"),
+        ("10", "sh -c 'kill -PIPE $$'"),
+        ("10", "no-such-command-here"),
+        ("10", "/etc"),
+        ("10", "/etc/passwd"),
+        ("0.1", "sleep 600"),
+        ("0.1s", "sleep 600"),
+        ("-s INT 0.1", "sleep 600"),
+        ("-s 1 0.1", "sleep 600"),
+        ("-s SIGKILL 0.1", "sleep 600"),
+        ("--signal=QUIT 0.1", "sleep 600"),
+        ("--preserve-status 0.1", "sleep 600"),
+        (
+            "--preserve-status 0.1",
+            "sh -c 'trap \"exit 9\" TERM; sleep 600 & wait'",
+        ),
+        ("--foreground 0.1", "sleep 600"),
+        (
+            "-k 0.1 0.1",
+            "sh -c 'trap \"\" TERM; while :; do read x </dev/null; done'",
+        ),
+        ("-k 10 0.1", "sleep 600"),
+        ("-s CONT -k 0.1 0.1", "sleep 600"),
+        ("0.1", "sh -c 'kill -STOP $$; exit 5'"),
+        ("0", "sh -c 'exit 3'"),
+        ("1d", "cat /dev/null"),
+        ("10", "env -u HOME sh -c 'cat; echo end' </dev/null"),
+        ("ten", "true"),
+        ("-s NOSUCH 10", "true"),
+        ("-k soon 10", "true"),
+    ];
+    for (arguments, command) in rows {
+        let (options, duration) = arguments.rsplit_once(' ').unwrap_or(("", arguments));
+        let theirs = shell(&format!("timeout {options} {duration} {command}"));
+        let ours = shell(&format!(
+            "pipeclog watch {options} --timeout {duration} -- {command}"
+        ));
+        assert_eq!(
+            (ours.code, &ours.stdout),
+            (theirs.code, &theirs.stdout),
+            "{arguments} {command}: {}",
+            ours.stderr
+        );
+    }
+}
+
+#[test]
+fn a_signal_sent_to_it_goes_to_the_command_and_its_death_is_told_as_timeout_tells_it() {
+    // A shell in the background ignores INT and QUIT, and so does what it starts: those are tried at a terminal.
+    for signal in ["TERM", "HUP", "USR1", "USR2"] {
+        let run = |watcher: &str| {
+            shell(&format!(
+                "d=$(mktemp -d); mkfifo $d/go; \
+                 {watcher} sh -c 'trap \"echo got; exit 5\" {signal}; echo ready >'$d/go'; while :; do read x <'$d'/go; done' & \
+                 read x <$d/go; kill -{signal} $!; wait $!; echo $?; rm -r $d"
+            ))
+        };
+        let ours = run("pipeclog watch --");
+        assert_eq!(ours.stdout, "got\n5\n", "{signal}: {}", ours.stderr);
+        // timeout(1) dies of the others.
+        if ["TERM", "HUP"].contains(&signal) {
+            assert_eq!(ours.stdout, run("timeout 600").stdout, "{signal}");
+        }
+    }
+}
+
+#[test]
+fn a_deadlock_is_explained_and_ended_with_124() {
+    let ran = shell(&format!("pipeclog watch -- {DEADLOCK}"));
+    assert_eq!(ran.code, 124, "{ran:?}");
+    assert!(
+        ran.stderr.contains("deadlock, proven: pipeclog ("),
+        "{ran:?}"
+    );
+    assert!(ran.stderr.contains("class: wait-then-read"), "{ran:?}");
+}
+
+#[test]
+fn a_deadlock_that_is_waited_on_lasts_until_the_timeout() {
+    let ran = shell(&format!(
+        "pipeclog watch --on-deadlock wait --timeout 2 -- {DEADLOCK}"
+    ));
+    assert_eq!(ran.code, 124, "{ran:?}");
+    let at = |text: &str| ran.stderr.find(text);
+    assert!(
+        at("deadlock, proven").is_some() && at("time is up").is_some(),
+        "{ran:?}"
+    );
+    assert!(at("deadlock, proven") < at("time is up"), "{ran:?}");
+}
+
+#[test]
+fn a_dump_gives_the_same_diagnosis_elsewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("seen.json").display().to_string();
+    let ran = shell(&format!(
+        "pipeclog watch --on-deadlock dump --dump {file} -- {DEADLOCK} 2>{file}.err; echo $?; \
+         eval $(sed -n 's/^pipeclog watch: .*: pipeclog diagnose/pipeclog diagnose/p' {file}.err)"
+    ));
+    assert!(ran.stdout.starts_with("124\n"), "{ran:?}");
+    assert!(ran.stdout.contains("class: wait-then-read"), "{ran:?}");
+}
+
+#[test]
+fn a_timeout_says_what_each_process_waited_for() {
+    let ran = shell("pipeclog watch --timeout 0.5 -- sh -c 'sleep 600 & sleep 601 & wait'");
+    assert_eq!(ran.code, 124, "{ran:?}");
+    for waited in ["time is up", "sleep 600", "- waiting: sleep ("] {
+        assert!(ran.stderr.contains(waited), "{waited}: {ran:?}");
+    }
+}
+
+#[test]
+fn silence_ends_a_command_that_runs_and_not_one_that_writes() {
+    let ran = shell("pipeclog watch --no-output 0.5 -- sleep 600");
+    assert_eq!(ran.code, 124, "{ran:?}");
+    assert!(ran.stderr.contains("nothing was written"), "{ran:?}");
+    // Ten lines, 0.3 s apart: more than the bound in all, and never as long without one.
+    let ran = shell(
+        "pipeclog watch --no-output 2 -- sh -c 'i=0; while [ $i -lt 10 ]; do sleep 0.3; echo $i; i=$((i+1)); done'",
+    );
+    assert_eq!((ran.code, ran.stdout.lines().count()), (0, 10), "{ran:?}");
+}
+
+#[test]
+fn who_outlives_the_command_and_holds_its_output_is_named_and_left_alone() {
+    let ran = shell(
+        "d=$(mktemp -d); { pipeclog watch -- sh -c 'sleep 600 & echo $! >'$d/pid; echo $? >$d/code; kill $(cat $d/pid); } | cat; \
+         cat $d/code; rm -r $d",
+    );
+    assert_eq!(ran.stdout, "0\n", "{ran:?}");
+    assert!(
+        ran.stderr.contains("sleep (")
+            && ran
+                .stderr
+                .contains("outlives the command and holds its stdout"),
+        "{ran:?}"
+    );
+    // Whoever has let go of both is nobody's business.
+    let ran = shell(
+        "d=$(mktemp -d); pipeclog watch -- sh -c 'sleep 600 >/dev/null 2>&1 & echo $! >'$d/pid; kill $(cat $d/pid); rm -r $d",
+    );
+    assert_eq!(ran.stderr, "", "{ran:?}");
+}
+
+/// Runs `watcher` over a command with a child, a child in a session of its own, and an orphan; then kills `whom` by SIGKILL, and
+/// waits until all have gone.
+fn kill_and_wait_for_the_tree(watcher: &str, whom: &str) -> Ran {
+    let spawn = "sleep 600 & a=$!; setsid sleep 601 & b=$!; c=$(sh -c \"sleep 602 >/dev/null & echo \\$!\"); \
+                 echo $$ $a $b $c >$go; wait";
+    shell(&format!(
+        "d=$(mktemp -d); mkfifo $d/go; export go=$d/go; {watcher} sh -c '{spawn}' & w=$!; \
+         read pids <$d/go; kill -KILL {whom}; wait $w; code=$?; \
+         for pid in $pids; do while kill -0 $pid 2>/dev/null; do :; done; done; rm -r $d; echo $code"
+    ))
+}
+
+#[test]
+fn killed_it_takes_its_whole_tree_along() {
+    let ran = kill_and_wait_for_the_tree("pipeclog watch --", "$w");
+    assert_eq!(ran.stdout, "137\n", "{ran:?}");
+}
+
+#[test]
+fn a_keeper_that_is_killed_takes_the_tree_along_too() {
+    let ran = kill_and_wait_for_the_tree("pipeclog watch --", "$(pgrep -P $w)");
+    assert_eq!(ran.stdout, "125\n", "{ran:?}");
+    assert!(ran.stderr.contains("killed by somebody else"), "{ran:?}");
+}
+
+#[test]
+fn three_of_them_nested_work_as_one() {
+    let nest = "pipeclog watch -- pipeclog watch -- pipeclog watch --";
+    let ran = shell(&format!("{nest} sh -c 'cat; exit 7' <<END\nthrough\nEND"));
+    assert_eq!(
+        (ran.code, ran.stdout.as_str(), ran.stderr.as_str()),
+        (7, "through\n", "")
+    );
+    let ran = kill_and_wait_for_the_tree(nest, "$w");
+    assert_eq!(ran.stdout, "137\n", "{ran:?}");
+    // The innermost proves it, and the others pass its code on.
+    let ran = shell(&format!("{nest} {DEADLOCK}"));
+    assert_eq!(ran.code, 124, "{ran:?}");
+    assert_eq!(ran.stderr.matches("deadlock, proven").count(), 1, "{ran:?}");
+}
+
+#[test]
+fn the_command_has_the_descriptors_the_mask_and_the_dispositions_of_the_caller_and_no_others() {
+    // Of the masks the signals 1 to 28: the C library's posix_spawn(3) meddles with its own, 32 and 33.
+    let show = "ls -l /proc/self/fd | grep -c pipe; sed -n \"s/^\\(Sig[BI].*\\).........\\(.......\\)$/\\2/p\" /proc/self/status; cat <&3";
+    let with = |watcher: &str| {
+        shell(&format!(
+            "trap '' USR1; echo three | {{ {watcher} sh -c '{show}' 3<&0 </dev/null 2>/dev/null; }}"
+        ))
+    };
+    let (ours, theirs) = (with("pipeclog watch --"), with("env"));
+    assert_eq!(ours.stdout, theirs.stdout);
+    assert!(ours.stdout.ends_with("three\n"), "{ours:?}");
+}
+
+#[test]
+fn a_reader_of_its_output_sees_the_end_when_the_command_closes_it() {
+    // The command closes its stdout and lives on, until the reader of the pipe has seen the end.
+    let ran = shell(
+        "d=$(mktemp -d); mkfifo $d/go; pipeclog watch --timeout 60 -- sh -c 'echo out; exec >&-; read x <'$d/go | \
+         { cat; echo end; echo go >$d/go; }; rm -r $d",
+    );
+    assert_eq!(
+        (ran.stdout.as_str(), ran.stderr.as_str()),
+        ("out\nend\n", "")
+    );
+}
+
+#[test]
+fn a_full_stderr_that_nobody_reads_does_not_keep_it() {
+    // Its own stderr is a pipe that is full before it starts, and that stays so: it must come to its end all the same.
+    let ran = shell(
+        "d=$(mktemp -d); mkfifo $d/e; exec 3<>$d/e; head -c 65536 /dev/zero >&3; \
+         pipeclog watch --timeout 0.2 -- sleep 600 2>&3; echo $?; rm -r $d",
+    );
+    assert_eq!(ran.stdout, "124\n", "{ran:?}");
+}
+
+#[test]
+fn children_are_waited_for_though_the_caller_ignores_their_end() {
+    let ran = shell("trap '' CHLD; exec pipeclog watch -- sh -c 'exit 7'");
+    assert_eq!(ran.code, 7, "{ran:?}");
+}
+
+#[test]
+fn wrong_usage_is_code_125_and_nothing_runs() {
+    for arguments in [
+        vec!["watch"],
+        vec!["watch", "--timeout", "soon", "echo", "ran"],
+        vec!["watch", "--signal", "NOSUCH", "echo", "ran"],
+        vec!["watch", "--no-such-option", "echo", "ran"],
+        vec!["watch", "--on-deadlock", "pray", "echo", "ran"],
+    ] {
+        let ran = pipeclog(&arguments);
+        assert_eq!(
+            (ran.code, ran.stdout.as_str()),
+            (125, ""),
+            "{arguments:?}: {ran:?}"
+        );
+        assert!(!ran.stderr.is_empty(), "{arguments:?}");
+    }
+}

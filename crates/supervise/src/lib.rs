@@ -1,0 +1,16 @@
+#![doc = include_str!("../README.md")]
+
+mod census;
+pub mod keeper;
+mod lookout;
+mod send;
+mod signals;
+mod supervisor;
+mod told;
+pub mod tree;
+
+pub use census::Holder;
+pub use lookout::Cost;
+pub use supervisor::{
+    Account, EndedBy, Ending, Event, OnDeadlock, Options, SuperviseError, Whom, Whose, run,
+};

@@ -1,0 +1,123 @@
+//! When to look at the tree, and how closely: often at first and then rarely, cheaply unless nothing moves.
+
+use std::time::{Duration, Instant};
+
+use pipeclog_procscan::{Pulse, ScanError, Scanner, Selection};
+use pipeclog_waitgraph::snapshot::{Pid, Snapshot};
+use pipeclog_waitgraph::{Diagnosis, diagnose};
+
+/// Between looks at a tree that has just started.
+const OFTEN: Duration = Duration::from_millis(5);
+/// Between looks at one that is old.
+const RARELY: Duration = Duration::from_secs(1);
+/// The n-th look comes after an n-th more of the tree's age: a hang is noticed within an eighth of the time it took to come about.
+const SHARE_OF_AGE: u32 = 8;
+/// A look may cost this part of the time between looks: two per cent of one processor.
+const SHARE_OF_TIME: u32 = 50;
+/// Between whole diagnoses of a tree that does not change, at first and at most: what others do may close a loop around it.
+const AGAIN: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
+
+/// Looks at one tree.
+pub(crate) struct Lookout {
+    scanner: Scanner,
+    selection: Selection,
+    leader: Pid,
+    pulse: Option<Pulse>,
+    /// The looks of the last diagnosis: the first stays as long as nothing moves.
+    looks: Vec<Snapshot>,
+    looked_at: Option<Pulse>,
+    next_diagnosis: Duration,
+    between_diagnoses: Duration,
+    pub(crate) cost: Cost,
+}
+
+/// What looking has cost.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Looks at who has run.
+    pub pulses: u32,
+    /// Whole diagnoses.
+    pub diagnoses: u32,
+    /// Time spent in both.
+    pub spent: Duration,
+}
+
+impl Lookout {
+    /// `root` is the keeper: whoever the command's processes leave behind becomes its child.
+    pub(crate) fn new(root: Pid, leader: Pid) -> Result<Self, ScanError> {
+        Ok(Self {
+            scanner: Scanner::new("/proc")?,
+            selection: Selection::Tree(vec![root]),
+            leader,
+            pulse: None,
+            looks: Vec::new(),
+            looked_at: None,
+            next_diagnosis: AGAIN.0,
+            between_diagnoses: AGAIN.0,
+            cost: Cost::default(),
+        })
+    }
+
+    /// Looks; diagnoses if nothing has moved since the last look, or if that was long ago. Says when to look again.
+    pub(crate) fn look(
+        &mut self,
+        age: Duration,
+    ) -> Result<(Option<Diagnosis>, Duration), ScanError> {
+        let started = Instant::now();
+        let pulse = self.scanner.pulse(&self.selection)?;
+        self.cost.pulses += 1;
+        let is_still = pulse.is_asleep() && self.pulse.as_ref() == Some(&pulse);
+        let is_new = self.looked_at.as_ref() != Some(&pulse);
+        let is_due = age >= self.next_diagnosis;
+        self.pulse = Some(pulse);
+        let mut diagnosis = None;
+        if (is_still && is_new) || is_due {
+            self.between_diagnoses = if is_new {
+                AGAIN.0
+            } else {
+                (self.between_diagnoses * 2).min(AGAIN.1)
+            };
+            self.next_diagnosis = age + self.between_diagnoses;
+            diagnosis = Some(self.diagnose()?);
+        }
+        let took = started.elapsed();
+        self.cost.spent += took;
+        let next = (age / SHARE_OF_AGE)
+            .clamp(OFTEN, RARELY)
+            .max(took * SHARE_OF_TIME);
+        Ok((diagnosis, next))
+    }
+
+    /// Diagnoses, from the first look since anything moved to one that is made now.
+    pub(crate) fn diagnose(&mut self) -> Result<Diagnosis, ScanError> {
+        self.cost.diagnoses += 1;
+        if self.looked_at != self.pulse || self.looks.is_empty() {
+            self.looks = vec![self.scanner.scan(&self.selection)?];
+            self.looked_at = self.pulse.clone();
+        }
+        if let Some(first) = self.looks.first() {
+            let last = self.scanner.confirm(&self.selection, first)?;
+            // The first, and the last two: a stall takes three looks over a second.
+            if self.looks.len() > 2 {
+                self.looks.remove(1);
+            }
+            self.looks.push(last);
+        }
+        Ok(diagnose(&self.looks, self.leader))
+    }
+
+    /// How many bytes the tree has written in all; nothing if some of it may not be asked.
+    pub(crate) fn written(&mut self) -> Result<Option<u64>, ScanError> {
+        self.scanner.written(&self.selection)
+    }
+
+    /// The looks of the last diagnosis.
+    pub(crate) fn looks(&self) -> &[Snapshot] {
+        &self.looks
+    }
+
+    /// For signals to the same family.
+    pub(crate) fn scanner(&mut self) -> &mut Scanner {
+        &mut self.scanner
+    }
+}

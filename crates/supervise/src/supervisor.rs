@@ -1,0 +1,594 @@
+//! Runs one command as timeout(1) does, and looks at its tree meanwhile.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, PipeReader, Read as _};
+use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::Signal;
+use pipeclog_procscan::ScanError;
+use pipeclog_waitgraph::report::{Confidence, VerdictName};
+use pipeclog_waitgraph::snapshot::{Pid, Snapshot};
+use pipeclog_waitgraph::{Diagnosis, Verdict, diagnose};
+
+use crate::census::{self, Holder, Stream};
+use crate::keeper::{self, KEEPER_COMMAND};
+use crate::lookout::{Cost, Lookout};
+use crate::send;
+use crate::signals::{Came, Signals};
+use crate::told::Told;
+use crate::tree::{Group, Tree, TreeError};
+
+/// Between SIGTERM and SIGKILL for those who are in a deadlock, where nobody said how long: most cannot act on SIGTERM any
+/// more than on anything else.
+const DEADLOCK_GRACE: Duration = Duration::from_secs(5);
+/// How long a deadlock among descendants must stand while the command itself lives on, before it is told: an inner supervisor
+/// ends its own at once.
+const BESIDE_FOR: Duration = Duration::from_secs(3);
+
+/// What to run, and what ends it.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The program that becomes the keeper when it is given [`KEEPER_COMMAND`].
+    pub program: PathBuf,
+    /// The command and its arguments.
+    pub command: Vec<OsString>,
+    /// Ends it after this long; time in which this process was stopped does not count.
+    pub timeout: Option<Duration>,
+    /// Ends it after this long in which no process of the tree has written anything.
+    pub no_output: Option<Duration>,
+    /// What ends it.
+    pub signal: Signal,
+    /// How long after the signal SIGKILL follows.
+    pub kill_after: Option<Duration>,
+    /// Who has the signal.
+    pub whom: Whom,
+    /// What a proven deadlock leads to.
+    pub on_deadlock: OnDeadlock,
+}
+
+/// Who is signalled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whom {
+    /// The command and all that it started.
+    Tree,
+    /// The command alone.
+    Command,
+}
+
+/// What a proven deadlock of the command leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnDeadlock {
+    /// It is told, and the tree ended.
+    Kill,
+    /// It is told.
+    Wait,
+}
+
+/// What is told while it happens.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A proven deadlock.
+    Deadlock {
+        /// Of the command, or of descendants of it while it lives on.
+        diagnosis: &'a Diagnosis,
+        /// What it stands on.
+        looks: &'a [Snapshot],
+        /// Whether the command itself is stuck.
+        whose: Whose,
+    },
+    /// The command is ended for want of time or of output: what everybody waited for.
+    OutOfTime {
+        /// Why.
+        why: EndedBy,
+        /// Of the command first, then of each process that it started.
+        diagnoses: &'a [Diagnosis],
+    },
+    /// Who outlives the command and holds its output open.
+    LeftBehind(&'a [Holder]),
+    /// Something could not be done, and the supervisor goes on without.
+    Trouble(&'a dyn std::error::Error),
+}
+
+/// Who is stuck.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// The command.
+    Command,
+    /// Descendants, while the command itself lives on.
+    Descendants,
+}
+
+/// What ended the command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndedBy {
+    /// Itself, or a signal from outside.
+    Itself,
+    /// The timeout.
+    Timeout,
+    /// Too long a silence.
+    Silence,
+    /// A proven deadlock.
+    Deadlock,
+}
+
+/// What came of a run.
+#[derive(Debug)]
+pub struct Account {
+    /// How the command ended.
+    pub end: Ending,
+    /// Why.
+    pub ended_by: EndedBy,
+    /// How long it ran, without the time in which this process was stopped.
+    pub took: Duration,
+    /// What looking at it cost.
+    pub cost: Cost,
+    /// The last diagnosis that was told.
+    pub diagnosis: Option<Diagnosis>,
+    /// Who outlives it and holds its output open.
+    pub left_behind: Vec<Holder>,
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// With an exit code.
+    Exited(i32),
+    /// By a signal.
+    Killed(Signal),
+    /// It could not be run.
+    NotRun(Errno),
+}
+
+/// The supervision failed. What had been started has been ended.
+#[derive(Debug, thiserror::Error)]
+pub enum SuperviseError {
+    /// A system call refused.
+    #[error("failed to {what}: {source}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The keeper could not be started, or its tree not be ended.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// `/proc` cannot be read at all.
+    #[error(transparent)]
+    Scan(#[from] ScanError),
+    /// SIGCHLD.
+    #[error(transparent)]
+    Keeper(#[from] keeper::KeeperError),
+    /// The keeper died before the command.
+    #[error(
+        "the process that keeps the command's tree together (pipeclog {KEEPER_COMMAND}) was killed by somebody else; the tree has been ended"
+    )]
+    KeeperLost,
+}
+
+fn system(what: &'static str) -> impl FnOnce(io::Error) -> SuperviseError {
+    move |source| SuperviseError::System { what, source }
+}
+
+/// Runs the command to its end. Stdin and stdout of this process are given up once the command has them.
+///
+/// # Errors
+/// When it cannot be supervised; whatever had been started is ended then.
+pub fn run(options: &Options, tell: &mut dyn FnMut(&Event<'_>)) -> Result<Account, SuperviseError> {
+    keeper::child_signals_are_told()?;
+    let signals = Signals::block(options.signal).map_err(system("take signals (signalfd)"))?;
+    let streams = [
+        census::stream("stdout", io::stdout()),
+        census::stream("stderr", io::stderr()),
+    ];
+    let (report, report_end) = io::pipe().map_err(system("make a pipe to the keeper"))?;
+    // Inherited by the keeper, which closes it before it starts the command.
+    rustix::io::fcntl_setfd(&report_end, rustix::io::FdFlags::empty())
+        .map_err(|errno| system("pass a pipe to the keeper")(errno.into()))?;
+    let mut command = Command::new(&options.program);
+    command.arg(KEEPER_COMMAND).args(keeper::arguments(
+        report_end.as_raw_fd(),
+        signals.added(),
+        &options.command,
+    ));
+    let tree = Tree::start(&mut command, Group::Same)?;
+    drop(report_end);
+    let result = give_up_stdin_and_stdout()
+        .and_then(|()| Supervisor::new(options, signals, report, &tree, tell)?.run());
+    match result {
+        Ok(account) => finish(account, tree, streams.into_iter().flatten().collect(), tell),
+        Err(error) => {
+            tree.clear()?;
+            Err(error)
+        }
+    }
+}
+
+/// A reader of the command's stdout sees its end, and a writer of its stdin that nobody reads on, when the command and
+/// its descendants have closed them: not when this process does.
+fn give_up_stdin_and_stdout() -> Result<(), SuperviseError> {
+    let null = File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/null")
+        .map_err(system("open /dev/null"))?;
+    let failed = |errno: Errno| system("let go of stdin and stdout")(errno.into());
+    nix::unistd::dup2_stdin(&null).map_err(failed)?;
+    nix::unistd::dup2_stdout(&null).map_err(failed)
+}
+
+/// Takes over whom the command has left behind, to look at them.
+fn finish(
+    mut account: Account,
+    mut tree: Tree,
+    streams: Vec<Stream>,
+    tell: &mut dyn FnMut(&Event<'_>),
+) -> Result<Account, SuperviseError> {
+    // The keeper has said its last word, or nothing more than its end is awaited of it.
+    while !tree.reaped().iter().any(|r| r.pid == tree.leader()) {
+        let mut fds = [PollFd::new(tree.pidfd(), PollFlags::POLLIN)];
+        match poll(&mut fds, PollTimeout::NONE) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err(system("wait for the keeper (poll)")(errno.into())),
+        }
+        tree.reap();
+    }
+    match census::take(&streams) {
+        Ok(holders) => account.left_behind = holders,
+        Err(error) => tell(&Event::Trouble(&error)),
+    }
+    if !account.left_behind.is_empty() {
+        tell(&Event::LeftBehind(&account.left_behind));
+    }
+    Ok(account)
+}
+
+struct Supervisor<'a> {
+    options: &'a Options,
+    signals: Signals,
+    report: PipeReader,
+    tree: &'a Tree,
+    tell: &'a mut dyn FnMut(&Event<'_>),
+    started: Instant,
+    /// Time in which this process was stopped.
+    stopped: Duration,
+    leader: Pid,
+    lookout: Lookout,
+    ended_by: EndedBy,
+    /// When SIGKILL follows.
+    kill_at: Option<Duration>,
+    killed: bool,
+    diagnosis: Option<Diagnosis>,
+    told: ToldDeadlocks,
+    silence: Silence,
+}
+
+/// Deadlocks are told once.
+#[derive(Default)]
+struct ToldDeadlocks {
+    own: bool,
+    /// Since when one has stood beside.
+    beside_since: Option<Duration>,
+    beside: bool,
+}
+
+/// Since when nobody has written.
+#[derive(Default)]
+struct Silence {
+    since: Duration,
+    written: u64,
+    cannot_tell: bool,
+}
+
+/// Some process of the tree is another user's, or has changed its user.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "failed to tell whether the command writes: a process of its tree may not be asked (/proc/PID/io), so --no-output will not \
+     end it; run this as root"
+)]
+struct CannotTell;
+
+/// What the keeper said.
+enum Word {
+    None,
+    Started(Pid),
+    End(Ending),
+}
+
+impl<'a> Supervisor<'a> {
+    fn new(
+        options: &'a Options,
+        signals: Signals,
+        report: PipeReader,
+        tree: &'a Tree,
+        tell: &'a mut dyn FnMut(&Event<'_>),
+    ) -> Result<Self, SuperviseError> {
+        let keeper = Pid(tree.leader().as_raw().cast_unsigned());
+        Ok(Self {
+            options,
+            signals,
+            report,
+            tree,
+            tell,
+            started: Instant::now(),
+            stopped: Duration::ZERO,
+            leader: keeper,
+            lookout: Lookout::new(keeper, keeper)?,
+            ended_by: EndedBy::Itself,
+            kill_at: None,
+            killed: false,
+            diagnosis: None,
+            told: ToldDeadlocks::default(),
+            silence: Silence::default(),
+        })
+    }
+
+    fn keeper(&self) -> Pid {
+        Pid(self.tree.leader().as_raw().cast_unsigned())
+    }
+
+    /// How old the command is.
+    fn age(&self) -> Duration {
+        self.started.elapsed().saturating_sub(self.stopped)
+    }
+
+    fn run(mut self) -> Result<Account, SuperviseError> {
+        let mut next_look = Duration::ZERO;
+        let mut woke = Instant::now();
+        let end = loop {
+            let now = self.age();
+            let due = [
+                (!self.killed).then_some(next_look),
+                self.kill_at,
+                self.timeout_at(),
+            ];
+            let due = due.into_iter().flatten().min();
+            let wait = due.map(|due| due.saturating_sub(now));
+            self.wait(wait)?;
+            for came in self.signals.read() {
+                match came {
+                    // This long at most was it stopped; the wait itself had been no longer than a second or so.
+                    Came::Continued => self.stopped += woke.elapsed(),
+                    Came::Sent(signal) => self.pass_on(signal)?,
+                    Came::ToAll(_) => self.schedule_kill(),
+                }
+            }
+            woke = Instant::now();
+            match self.word()? {
+                Word::None => {}
+                Word::Started(leader) => {
+                    self.leader = leader;
+                    self.lookout = Lookout::new(self.keeper(), leader)?;
+                    self.started = Instant::now();
+                    self.stopped = Duration::ZERO;
+                    next_look = Duration::ZERO;
+                }
+                Word::End(end) => break end,
+            }
+            self.act_on_time()?;
+            if self.age() >= next_look && !self.killed && self.leader != self.keeper() {
+                next_look = self.age() + self.look()?;
+            }
+        };
+        Ok(Account {
+            end,
+            ended_by: self.ended_by,
+            took: self.age(),
+            cost: self.lookout.cost,
+            diagnosis: self.diagnosis,
+            left_behind: Vec::new(),
+        })
+    }
+
+    fn wait(&self, timeout: Option<Duration>) -> Result<(), SuperviseError> {
+        let timeout = timeout.map_or(PollTimeout::NONE, |timeout| {
+            // Rounded up: poll counts milliseconds, and must not come back early again and again.
+            PollTimeout::try_from(timeout + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX)
+        });
+        let mut fds = [
+            PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.report.as_fd(), PollFlags::POLLIN),
+        ];
+        match poll(&mut fds, timeout) {
+            Ok(_) | Err(Errno::EINTR) => Ok(()),
+            Err(errno) => Err(system("wait for the command (poll)")(errno.into())),
+        }
+    }
+
+    /// What the keeper has said since, if anything.
+    fn word(&mut self) -> Result<Word, SuperviseError> {
+        let mut fds = [PollFd::new(self.report.as_fd(), PollFlags::POLLIN)];
+        if poll(&mut fds, PollTimeout::ZERO).unwrap_or(0) == 0 {
+            return Ok(Word::None);
+        }
+        let mut room = [0; 256];
+        let len = self
+            .report
+            .read(&mut room)
+            .map_err(system("read what the keeper says"))?;
+        let said = String::from_utf8_lossy(room.get(..len).unwrap_or_default()).into_owned();
+        // The last line says most. Several may have come at once.
+        let last = said.lines().filter_map(Told::from_line).next_back();
+        match last {
+            Some(Told::Started { pid }) => Ok(Word::Started(Pid(pid.cast_unsigned()))),
+            Some(Told::Exited { code }) => Ok(Word::End(Ending::Exited(code))),
+            Some(Told::Killed { signal }) => {
+                let signal = Signal::try_from(signal);
+                Ok(Word::End(
+                    signal.map_or(Ending::Exited(255), Ending::Killed),
+                ))
+            }
+            Some(Told::Failed { errno }) => Ok(Word::End(Ending::NotRun(Errno::from_raw(errno)))),
+            None => Err(SuperviseError::KeeperLost),
+        }
+    }
+
+    fn timeout_at(&self) -> Option<Duration> {
+        let fresh = self.ended_by == EndedBy::Itself && self.kill_at.is_none();
+        self.options.timeout.filter(|_| fresh)
+    }
+
+    fn act_on_time(&mut self) -> Result<(), SuperviseError> {
+        if self.kill_at.is_some_and(|at| self.age() >= at) {
+            self.kill_at = None;
+            self.killed = true;
+            return self.send(Signal::SIGKILL);
+        }
+        if self.timeout_at().is_some_and(|at| self.age() >= at) {
+            return self.out_of_time(EndedBy::Timeout);
+        }
+        Ok(())
+    }
+
+    fn out_of_time(&mut self, why: EndedBy) -> Result<(), SuperviseError> {
+        match self.lookout.diagnose() {
+            Ok(of_command) => {
+                let looks = self.lookout.looks();
+                let others = looks.last().into_iter().flat_map(|look| &look.processes);
+                let others = others
+                    .map(|process| process.pid)
+                    .filter(|pid| *pid != self.leader && *pid != self.keeper())
+                    .filter(|pid| descends(looks, *pid, self.keeper()))
+                    .map(|pid| diagnose(looks, pid));
+                let mut diagnoses = vec![of_command];
+                diagnoses.extend(others);
+                (self.tell)(&Event::OutOfTime {
+                    why,
+                    diagnoses: &diagnoses,
+                });
+                self.diagnosis = diagnoses.into_iter().next();
+            }
+            Err(error) => (self.tell)(&Event::Trouble(&error)),
+        }
+        self.end_it(why, self.options.kill_after)
+    }
+
+    /// Sends the signal, and lets SIGKILL follow.
+    fn end_it(&mut self, why: EndedBy, kill_after: Option<Duration>) -> Result<(), SuperviseError> {
+        self.ended_by = why;
+        self.kill_at = kill_after.map(|after| self.age() + after);
+        self.send(self.options.signal)
+    }
+
+    fn pass_on(&mut self, signal: Signal) -> Result<(), SuperviseError> {
+        self.schedule_kill();
+        self.send(signal)
+    }
+
+    /// Whoever asks for the end may count on it: SIGKILL follows, where it was asked for.
+    fn schedule_kill(&mut self) {
+        if let Some(after) = self.options.kill_after
+            && self.kill_at.is_none()
+        {
+            self.kill_at = Some(self.age() + after);
+        }
+    }
+
+    fn send(&mut self, signal: Signal) -> Result<(), SuperviseError> {
+        let Some(signal) = rustix::process::Signal::from_named_raw(signal as i32) else {
+            return Ok(());
+        };
+        let (leader, whom, root) = (self.leader, self.options.whom, self.keeper());
+        let wanted = |pid: Pid| whom == Whom::Tree || pid == leader;
+        let mut had = send::to_family(self.lookout.scanner(), root, signal, wanted)?;
+        // Who forks while others are killed leaves some for another round.
+        let mut goes_on = signal == rustix::process::Signal::KILL;
+        while goes_on {
+            let again = send::to_family(self.lookout.scanner(), root, signal, wanted)?;
+            goes_on = !again.is_subset(&had);
+            had.extend(again);
+        }
+        Ok(())
+    }
+
+    fn look(&mut self) -> Result<Duration, SuperviseError> {
+        let (diagnosis, next) = match self.lookout.look(self.age()) {
+            Ok(looked) => looked,
+            Err(error) => {
+                (self.tell)(&Event::Trouble(&error));
+                return Ok(Duration::from_secs(1));
+            }
+        };
+        if let Some(diagnosis) = diagnosis {
+            self.judge(diagnosis)?;
+        }
+        match self.options.no_output {
+            Some(bound) if !self.silence.cannot_tell => self.listen(bound)?,
+            _ => {}
+        }
+        Ok(next)
+    }
+
+    fn listen(&mut self, bound: Duration) -> Result<(), SuperviseError> {
+        let now = self.age();
+        match self.lookout.written() {
+            Ok(Some(written)) if written != self.silence.written => {
+                self.silence.written = written;
+                self.silence.since = now;
+            }
+            Ok(Some(_)) => {
+                let is_over = now >= self.silence.since + bound;
+                if is_over && self.ended_by == EndedBy::Itself && self.kill_at.is_none() {
+                    return self.out_of_time(EndedBy::Silence);
+                }
+            }
+            Ok(None) => {
+                self.silence.cannot_tell = true;
+                (self.tell)(&Event::Trouble(&CannotTell));
+            }
+            Err(error) => (self.tell)(&Event::Trouble(&error)),
+        }
+        Ok(())
+    }
+
+    fn judge(&mut self, diagnosis: Diagnosis) -> Result<(), SuperviseError> {
+        let is_own =
+            matches!(diagnosis.verdict(), Verdict::Deadlocked { proof, .. } if proof.is_strict());
+        let is_beside = diagnosis.report().beside.iter().any(|report| {
+            report.verdict == VerdictName::Deadlocked && report.confidence == Confidence::Proven
+        });
+        let now = self.age();
+        self.told.beside_since = is_beside.then(|| self.told.beside_since.unwrap_or(now));
+        let stands = self
+            .told
+            .beside_since
+            .is_some_and(|since| now >= since + BESIDE_FOR);
+        if is_own && !self.told.own {
+            self.told.own = true;
+            self.tell_deadlock(diagnosis, Whose::Command);
+            if self.options.on_deadlock == OnDeadlock::Kill && self.ended_by == EndedBy::Itself {
+                let grace = self.options.kill_after.unwrap_or(DEADLOCK_GRACE);
+                self.end_it(EndedBy::Deadlock, Some(grace))?;
+            }
+        } else if stands && !is_own && !self.told.beside {
+            self.told.beside = true;
+            self.tell_deadlock(diagnosis, Whose::Descendants);
+        }
+        Ok(())
+    }
+
+    fn tell_deadlock(&mut self, diagnosis: Diagnosis, whose: Whose) {
+        (self.tell)(&Event::Deadlock {
+            diagnosis: &diagnosis,
+            looks: self.lookout.looks(),
+            whose,
+        });
+        self.diagnosis = Some(diagnosis);
+    }
+}
+
+/// Whether `pid` is below `root` in the last look.
+fn descends(looks: &[Snapshot], pid: Pid, root: Pid) -> bool {
+    let Some(look) = looks.last() else {
+        return false;
+    };
+    std::iter::successors(look.process(pid), |process| look.process(process.ppid))
+        .take(look.processes.len())
+        .any(|process| process.ppid == root)
+}
