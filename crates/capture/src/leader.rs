@@ -203,7 +203,9 @@ impl Leader {
                 other => break other,
             }
         };
-        self.state = State::Reaped;
+        if !matches!(waited, Err(errno) if errno != Errno::CHILD) {
+            self.state = State::Reaped;
+        }
         match waited {
             Ok(Some(status)) => Ok(match (status.exit_status(), status.terminating_signal()) {
                 (Some(code), _) => Status::Exited(code),

@@ -14,14 +14,15 @@
 //! temporary file would lose the text.
 
 use rustix::fs::{MemfdFlags, SealFlags};
+use rustix::io::Errno;
 
 use super::Method;
 use super::temp_file::shared;
-use crate::Error;
 use crate::channel::Plumbing;
 use crate::engine::Poll;
 use crate::spawn::ChildEnd;
 use crate::stream::Source;
+use crate::{Error, Strategy};
 
 pub(super) const METHOD: Method = Method::Safe {
     plumb: |input| Plumbing::new(input, memory_file("stdout")?, memory_file("stderr")?),
@@ -30,7 +31,13 @@ pub(super) const METHOD: Method = Method::Safe {
 
 fn memory_file(name: &str) -> Result<(ChildEnd, Source), Error> {
     let fd = rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)
-        .map_err(|errno| Error::system("create a memory file", errno))?;
+        .map_err(|errno| match errno {
+            Errno::NOSYS | Errno::PERM => Error::unsupported(
+                Strategy::Memfd.name(),
+                format!("run: memory files are not to be had here ({errno}); take temp_file"),
+            ),
+            _ => Error::system("create a memory file", errno),
+        })?;
     rustix::fs::fcntl_add_seals(&fd, SealFlags::SHRINK | SealFlags::SEAL)
         .map_err(|errno| Error::system("seal a memory file", errno))?;
     shared(fd.into())

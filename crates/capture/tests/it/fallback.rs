@@ -1,36 +1,25 @@
 //! The same promises where the kernel has no clone3: before Linux 5.5, or under a filter as some
 //! containers have it.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use nix::libc;
 use pipeclog_capture::{Bound, Capture, Command, End, Strategy};
-use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
+use rustix::io::Errno;
 
-use crate::support::KILL_ALL;
+use crate::support::{KILL_ALL, with_failing};
 
-/// Runs it on a thread, and so in children, for which there is no clone3.
-fn without_clone3<T: Send>(work: impl FnOnce() -> T + Send) -> T {
-    let architecture = std::env::consts::ARCH.try_into().expect("seccomp knows it");
-    let rules = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
-    let refuse = SeccompAction::Errno(libc::ENOSYS.unsigned_abs());
-    let filter = SeccompFilter::new(rules, SeccompAction::Allow, refuse, architecture);
-    let program: BpfProgram = filter.expect("valid").try_into().expect("short");
-    std::thread::scope(|scope| {
-        let filtered = scope.spawn(move || {
-            seccompiler::apply_filter(&program).expect("a filter may be set by anybody");
-            work()
-        });
-        filtered.join().expect("no panic")
-    })
+const INSIDE: &str = "PIPECLOG_TEST_FALLBACK";
+
+/// Whether this is not the run below, in which clone3 is missing.
+pub(crate) fn has_clone3() -> bool {
+    std::env::var_os(INSIDE).is_none()
 }
 
 /// Every test of this binary, once more, on std's spawn.
 #[test]
 fn std_spawns_under_the_same_tests_where_clone3_is_missing() {
-    const INSIDE: &str = "PIPECLOG_TEST_FALLBACK";
-    if std::env::var_os(INSIDE).is_some() {
+    if !has_clone3() {
         let status = std::fs::read_to_string("/proc/thread-self/status").expect("our own");
         assert!(status.contains("\nSeccomp:\t2\n"), "the filter is in force");
         return;
@@ -44,7 +33,9 @@ fn std_spawns_under_the_same_tests_where_clone3_is_missing() {
         End::Drain,
         Bound::Timeout(Duration::from_secs(900)),
     );
-    let captured = without_clone3(|| capture.kill(KILL_ALL).run(&command));
+    let captured = with_failing(&[libc::SYS_clone3], Errno::NOSYS, || {
+        capture.kill(KILL_ALL).run(&command)
+    });
     let captured = captured.expect("it starts");
     let text = captured.stdout.bytes.to_text_lossy();
     assert!(captured.status.success(), "{}\n{text}", captured.status);

@@ -201,7 +201,7 @@ fn memory_is_bounded_by_the_limit_whatever_the_child_writes() {
 }
 
 /// The most memory this process has had (`VmHWM`, proc_pid_status(5)).
-fn peak_kib() -> u64 {
+pub(crate) fn peak_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("readable");
     let line = status
         .lines()

@@ -10,7 +10,9 @@ use pipeclog_capture::{
 };
 
 use crate::failures::open_descriptors;
-use crate::support::{KILL_ALL, LONG, alone, assert_childless, capturing, run, safe, sh, until};
+use crate::support::{
+    KILL_ALL, LONG, alone, assert_childless, capturing, cases, run, safe, sh, until,
+};
 
 #[test]
 fn no_descriptor_and_no_zombie_is_left_by_any_way_out() {
@@ -27,7 +29,7 @@ fn no_descriptor_and_no_zombie_is_left_by_any_way_out() {
         policy: LimitPolicy::Error,
     };
     for strategy in safe() {
-        for _ in 0..20 {
+        for _ in 0..cases(20) {
             run(strategy, End::Drain, "echo x; exit 1");
             let _ = Capture::new(strategy, End::Drain, LONG).run(&Command::new("/no/such/program"));
             let _ = Capture::new(strategy, End::Drain, short)
@@ -117,8 +119,7 @@ fn a_child_sees_0_1_and_2_only_and_they_block() {
         return;
     }
     // What this process was itself given inheritable, its children inherit; we add nothing to that.
-    let mut expected: BTreeSet<i32> = (0..3).collect();
-    expected.extend(inheritable());
+    let expected = inherited();
     // ls has one of its own. The flags are octal: 4000 is O_NONBLOCK.
     let script = "echo $(ls /proc/self/fd); grep -h flags /proc/self/fdinfo/[012]";
     for strategy in capturing() {
@@ -148,6 +149,11 @@ fn a_child_sees_0_1_and_2_only_and_they_block() {
             );
         }
     }
+}
+
+/// What a child of ours is to see: 0, 1 and 2, and what is not ours to close.
+pub(crate) fn inherited() -> BTreeSet<i32> {
+    (0..3).chain(inheritable()).collect()
 }
 
 /// The descriptors of this process that are not close-on-exec (proc_pid_fdinfo(5)).
@@ -242,13 +248,17 @@ fn a_panic_in_the_caller_leaves_no_child() {
     if !alone("process::a_panic_in_the_caller_leaves_no_child", "") {
         return;
     }
-    let panicked = std::panic::catch_unwind(|| {
-        let _running = Capture::new(Strategy::Poll, End::Drain, LONG)
-            .start(&sh("exec sleep 600"))
-            .expect("it starts");
-        panic!("the caller's own");
-    });
-    assert!(panicked.is_err());
+    std::panic::set_hook(Box::new(|_| {}));
+    for _ in 0..cases(20) {
+        let panicked = std::panic::catch_unwind(|| {
+            let _running = Capture::new(Strategy::Poll, End::Drain, LONG)
+                .start(&sh("exec sleep 600"))
+                .expect("it starts");
+            panic!("the caller's own");
+        });
+        assert!(panicked.is_err());
+    }
+    let _ = std::panic::take_hook();
     assert_childless();
 }
 

@@ -3,6 +3,9 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
+
 use pipeclog_capture::{
     Bound, Capture, Captured, Command, End, Kill, KillTarget, Strategy, Streams,
 };
@@ -54,6 +57,36 @@ pub(crate) fn run_with(capture: Capture, strategy: Strategy, script: &str) -> Ca
         "{strategy}: {script} hung"
     );
     captured
+}
+
+/// How often a test repeats what may go wrong once in many times: as `PIPECLOG_CASES` says, or this
+/// often.
+pub(crate) fn cases(usual: usize) -> usize {
+    let told = std::env::var("PIPECLOG_CASES").ok();
+    told.and_then(|text| text.parse().ok()).unwrap_or(usual)
+}
+
+/// Runs it on a thread, and so in children, for which these system calls fail like this: as on an
+/// older kernel, under a container's filter, or out of processes.
+pub(crate) fn with_failing<T: Send>(
+    calls: &[i64],
+    errno: Errno,
+    work: impl FnOnce() -> T + Send,
+) -> T {
+    let architecture = std::env::consts::ARCH.try_into().expect("seccomp knows it");
+    let rules = calls.iter().map(|call| (*call, Vec::new())).collect();
+    let fail = SeccompAction::Errno(errno.raw_os_error().unsigned_abs());
+    let filter = SeccompFilter::new(rules, SeccompAction::Allow, fail, architecture);
+    let program: BpfProgram = filter.expect("valid").try_into().expect("short");
+    std::thread::scope(|scope| {
+        let filtered = scope.spawn(move || {
+            seccompiler::apply_filter(&program).expect("a filter may be set by anybody");
+            work()
+        });
+        filtered
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
 }
 
 /// A process, by its pid and a look at `/proc`: enough in a test, where the pid was told by the
@@ -119,6 +152,7 @@ pub(crate) fn until(expected: &str, mut is_true: impl FnMut() -> bool) {
 /// process: limits, signals, descriptors 0 to 2. Starts this test binary again for this one test,
 /// under `prefix` if there is one. True in that process; in the first one, false once the other has
 /// passed.
+#[expect(clippy::print_stdout, reason = "what is skipped is said")]
 pub(crate) fn alone(test: &str, prefix: &str) -> bool {
     const MARK: &str = "PIPECLOG_TEST_ALONE";
     if std::env::var_os(MARK).is_some_and(|name| name == test) {
@@ -146,15 +180,15 @@ pub(crate) fn alone(test: &str, prefix: &str) -> bool {
         out.is_empty() || out.contains("1 passed"),
         "the test of this name did not run: {test}\n{out}"
     );
+    // What the other process skipped, it is to say here.
+    for line in out.lines().filter(|line| line.starts_with("skipped:")) {
+        println!("{test}: {line}");
+    }
     false
 }
 
 /// This process has no child, not even a zombie.
 pub(crate) fn assert_childless() {
     let waited = rustix::process::wait(rustix::process::WaitOptions::NOHANG);
-    assert_eq!(
-        waited.err(),
-        Some(rustix::io::Errno::CHILD),
-        "a child is left"
-    );
+    assert_eq!(waited.err(), Some(Errno::CHILD), "a child is left");
 }
