@@ -10,6 +10,7 @@ use crate::command::diagnose::DiagnoseArgs;
 use crate::command::limits::LimitsArgs;
 use crate::command::predict::PredictArgs;
 use crate::command::report::ReportArgs;
+use crate::command::rescue::RescueArgs;
 use crate::command::watch::WatchArgs;
 
 /// Finds out why a program hangs on a pipe, proves it, and helps to get out of it.
@@ -49,6 +50,8 @@ pub(crate) enum Command {
     Diagnose(DiagnoseArgs),
     /// Run a command as timeout(1) does, and say why it hangs
     Watch(WatchArgs),
+    /// Un-wedge a process that hangs on a full pipe, and lose nothing
+    Rescue(RescueArgs),
     /// Say what a pipe holds, or what would come of a script, before anything runs
     Predict(PredictArgs),
     /// Say what pipes are like on this machine, and how near this user is to its limits

@@ -12,6 +12,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use pipeclog_procscan::ScanError;
+use pipeclog_rescue::{Action, Limits, Mode};
 use pipeclog_waitgraph::report::{Confidence, VerdictName};
 use pipeclog_waitgraph::snapshot::{Pid, Snapshot};
 use pipeclog_waitgraph::{Diagnosis, Verdict, diagnose};
@@ -68,6 +69,8 @@ pub enum OnDeadlock {
     Kill,
     /// It is told.
     Wait,
+    /// Its channels are made larger, up to these limits; where that cannot be done it is ended.
+    Rescue(Limits),
 }
 
 /// What is told while it happens.
@@ -82,6 +85,8 @@ pub enum Event<'a> {
         /// Whether the command itself is stuck.
         whose: Whose,
     },
+    /// A channel of the deadlock was made larger.
+    Rescued(&'a Action),
     /// The command is ended for want of time or of output: what everybody waited for.
     OutOfTime {
         /// Why.
@@ -130,6 +135,8 @@ pub struct Account {
     pub cost: Cost,
     /// The last diagnosis that was told.
     pub diagnosis: Option<Diagnosis>,
+    /// What was done to rescue it.
+    pub actions: Vec<Action>,
     /// Who outlives it and holds its output open.
     pub left_behind: Vec<Holder>,
 }
@@ -265,6 +272,7 @@ struct Supervisor<'a> {
     kill_at: Option<Duration>,
     killed: bool,
     diagnosis: Option<Diagnosis>,
+    actions: Vec<Action>,
     told: ToldDeadlocks,
     silence: Silence,
 }
@@ -324,6 +332,7 @@ impl<'a> Supervisor<'a> {
             kill_at: None,
             killed: false,
             diagnosis: None,
+            actions: Vec::new(),
             told: ToldDeadlocks::default(),
             silence: Silence::default(),
         })
@@ -382,6 +391,7 @@ impl<'a> Supervisor<'a> {
             took: self.age(),
             cost: self.lookout.cost,
             diagnosis: self.diagnosis,
+            actions: self.actions,
             left_behind: Vec::new(),
         })
     }
@@ -562,14 +572,40 @@ impl<'a> Supervisor<'a> {
         if is_own && !self.told.own {
             self.told.own = true;
             self.tell_deadlock(diagnosis, Whose::Command);
-            if self.options.on_deadlock == OnDeadlock::Kill && self.ended_by == EndedBy::Itself {
-                let grace = self.options.kill_after.unwrap_or(DEADLOCK_GRACE);
-                self.end_it(EndedBy::Deadlock, Some(grace))?;
-            }
+            self.react()?;
         } else if stands && !is_own && !self.told.beside {
             self.told.beside = true;
             self.tell_deadlock(diagnosis, Whose::Descendants);
         }
+        Ok(())
+    }
+
+    /// Does what was asked for, once a deadlock of the command's own has been told.
+    fn react(&mut self) -> Result<(), SuperviseError> {
+        match self.options.on_deadlock {
+            OnDeadlock::Wait => return Ok(()),
+            OnDeadlock::Rescue(limits) => match self.rescue(limits) {
+                Ok(()) => {
+                    // It may meet the next full channel, and that is another deadlock.
+                    self.told.own = false;
+                    return Ok(());
+                }
+                Err(why) => (self.tell)(&Event::Trouble(why.as_ref())),
+            },
+            OnDeadlock::Kill => {}
+        }
+        if self.ended_by == EndedBy::Itself {
+            let grace = self.options.kill_after.unwrap_or(DEADLOCK_GRACE);
+            self.end_it(EndedBy::Deadlock, Some(grace))?;
+        }
+        Ok(())
+    }
+
+    fn rescue(&mut self, limits: Limits) -> Result<(), Box<dyn std::error::Error>> {
+        let plan = pipeclog_rescue::plan(self.lookout.looks(), self.leader)?;
+        let action = pipeclog_rescue::grow(&plan, limits, Mode::Act)?;
+        (self.tell)(&Event::Rescued(&action));
+        self.actions.push(action);
         Ok(())
     }
 

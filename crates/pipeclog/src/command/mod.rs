@@ -7,5 +7,6 @@ pub(crate) mod limits;
 pub(crate) mod predict;
 pub(crate) mod prove;
 pub(crate) mod report;
+pub(crate) mod rescue;
 pub(crate) mod watch;
 pub(crate) mod worker;

@@ -9,12 +9,14 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal, raise};
+use pipeclog_rescue::Mode;
 use pipeclog_supervise::{
     Account, EndedBy, Ending, Event, Holder, OnDeadlock, Options, Whom, Whose,
 };
 use pipeclog_waitgraph::snapshot::Snapshot;
 use pipeclog_waitgraph::{Diagnosis, bundle, render};
 
+use crate::command::rescue;
 use crate::table;
 use crate::teller::Teller;
 use crate::units::duration;
@@ -69,6 +71,8 @@ enum Reaction {
     Kill,
     /// Nothing: the command may be attached to, or a timeout ends it.
     Wait,
+    /// The full pipes are made larger, so that it goes on; where that cannot help, the tree is ended.
+    Rescue,
     /// What was seen is written to a file for `diagnose --from`, and the tree is ended.
     Dump,
 }
@@ -107,6 +111,7 @@ fn watch(args: &WatchArgs, teller: &mut Teller) -> anyhow::Result<Account> {
         on_deadlock: match args.on_deadlock {
             Reaction::Kill | Reaction::Dump => OnDeadlock::Kill,
             Reaction::Wait => OnDeadlock::Wait,
+            Reaction::Rescue => OnDeadlock::Rescue(rescue::limits(None)?),
         },
     };
     let mut tell = |event: &Event<'_>| tell(args, event, teller);
@@ -125,6 +130,7 @@ fn tell(args: &WatchArgs, event: &Event<'_>, teller: &mut Teller) {
                     "the command itself is not stuck, but processes that it started are:"
                 }
                 (Whose::Command, Reaction::Wait) => "the command is stuck for good; waiting on:",
+                (Whose::Command, Reaction::Rescue) => "the command is stuck; making room for it:",
                 (Whose::Command, Reaction::Kill | Reaction::Dump) => {
                     "the command is stuck for good; ending it:"
                 }
@@ -141,6 +147,12 @@ fn tell(args: &WatchArgs, event: &Event<'_>, teller: &mut Teller) {
                     Err(error) => format!("pipeclog watch: {error:#}\n"),
                 });
             }
+        }
+        Event::Rescued(action) => {
+            teller.tell(format!(
+                "pipeclog watch: {}\n",
+                rescue::told(action, Mode::Act)
+            ));
         }
         Event::OutOfTime { why, diagnoses } => teller.tell(out_of_time(args, *why, diagnoses)),
         Event::LeftBehind(holders) => {

@@ -6,5 +6,6 @@ mod explain;
 mod fixtures;
 mod laws;
 mod prove;
+mod rescue;
 mod run;
 mod watch;

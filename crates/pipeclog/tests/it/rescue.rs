@@ -1,0 +1,231 @@
+//! `pipeclog rescue` on planted deadlocks: every byte accounted for, and every refusal with its reason.
+
+use crate::run::shell;
+
+/// Plants `parent` in the background with its stdout into `$d/out`, waits until a child of it sleeps in write(2) for good, and goes on
+/// with `then`; `$parent` and `$child` are their numbers.
+fn planted(parent: &str, then: &str) -> crate::run::Ran {
+    shell(&format!(
+        "d=$(mktemp -d); {parent} >$d/out 2>$d/err & parent=$!; \
+         until child=$(pgrep -P $parent) && grep -q '^1 ' /proc/$child/syscall; do kill -0 $parent || exit 99; done; \
+         {then}; code=$?; kill $parent $child 2>/dev/null; wait $parent; rm -r $d; exit $code"
+    ))
+}
+
+/// Parents in several languages: each waits for its child before it reads `$bytes`, and then says how many came and their sum.
+const LANGUAGES: [(&str, &str, &str); 5] = [
+    (
+        "python3",
+        "--version",
+        r#"python3 -c "
+import subprocess, sys
+p = subprocess.Popen(['perl', '-e', sys.argv[1]], stdout=subprocess.PIPE)
+p.wait(); data = p.stdout.read(); print(len(data), sum(data))" "$writes""#,
+    ),
+    (
+        "perl",
+        "-v",
+        r#"perl -e 'pipe R, W; $p = fork // die; if (!$p) { close R; open STDOUT, ">&W"; exec "perl", "-e", $ARGV[0] }
+close W; waitpid $p, 0; $n = $s = 0; while (sysread R, $b, 65536) { $n += length $b; $s += unpack "%64C*", $b } print "$n $s\n"' "$writes""#,
+    ),
+    (
+        "ruby",
+        "--version",
+        r##"ruby -e 'r, w = IO.pipe; p = spawn("perl", "-e", ARGV[0], out: w); w.close; Process.wait p; d = r.read; puts "#{d.bytesize} #{d.sum(64)}"' "$writes""##,
+    ),
+    (
+        "php",
+        "--version",
+        r#"php -r '$p = proc_open(["perl", "-e", $argv[1]], [1 => ["pipe", "w"]], $pipes);
+while (true) { pcntl_wait($st); break; } $d = stream_get_contents($pipes[1]); echo strlen($d), " ", array_sum(unpack("C*", $d)), "\n";' "$writes""#,
+    ),
+    (
+        "pipeclog",
+        "--version",
+        r#"pipeclog capture -s wait_then_read -- perl -e "$writes""#,
+    ),
+];
+
+/// How many deadlocks to plant: raised by `PIPECLOG_CASES`.
+fn cases() -> usize {
+    std::env::var("PIPECLOG_CASES")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .map_or(8, |cases: usize| cases.min(100))
+}
+
+#[test]
+fn planted_deadlocks_are_rescued_and_every_byte_is_accounted_for() {
+    let available: Vec<_> = LANGUAGES
+        .iter()
+        .filter(|(name, version, _)| {
+            let is_here = shell(&format!("{name} {version} >/dev/null 2>&1")).code == 0
+                && (*name != "php" || shell("php -m | grep -q pcntl").code == 0);
+            if !is_here {
+                println!("skipped: no {name} here");
+            }
+            is_here
+        })
+        .collect();
+    assert!(!available.is_empty());
+    for case in 0..cases() {
+        let (name, _, parent) = available[case % available.len()];
+        // Sizes and lengths of writes that are no multiples of each other, between the least pipe and the largest.
+        let (write, times) = [
+            (1, 70_000),
+            (100, 900),
+            (2_049, 200),
+            (4_096, 200),
+            (70_000, 9),
+            (900_000, 1),
+        ][case % 6];
+        let bytes = write * times;
+        let child = format!("syswrite STDOUT, chr(48 + $_ % 10) x {write} for 1 .. {times}");
+        let sum: usize = (1..=times).map(|i| (48 + i % 10) * write).sum();
+        let ran = shell(&format!(
+            "writes='{child}'; d=$(mktemp -d); {parent} >$d/out 2>$d/err & parent=$!; \
+             until child=$(pgrep -P $parent perl) && grep -q '^1 ' /proc/$child/syscall 2>/dev/null; do kill -0 $parent || exit 99; done; \
+             pipeclog rescue $parent; code=$?; [ $code = 0 ] || kill $parent $child; wait $parent; \
+             if [ {name} = pipeclog ]; then perl -0777 -ne 'print length, \" \", unpack(\"%64C*\", $_), \"\\n\"' $d/out; else cat $d/out; fi; \
+             cat $d/err >&2; rm -r $d; exit $code"
+        ));
+        assert_eq!(ran.code, 0, "{name}, {times} writes of {write}: {ran:?}");
+        assert_eq!(
+            ran.stdout.lines().last(),
+            Some(format!("{bytes} {sum}").as_str()),
+            "{name}, {times} writes of {write}: {ran:?}"
+        );
+    }
+}
+
+/// A hang of our own, whose child writes 900,000 bytes.
+const HANG: &str = "pipeclog capture -s wait_then_read -- head -c 900000 /dev/zero";
+
+#[test]
+fn the_smallest_steps_are_taken_and_told() {
+    let ran = planted(
+        HANG,
+        "pipeclog rescue --format json $parent && stat -c %s $d/out",
+    );
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let lines: Vec<&str> = ran.stdout.lines().collect();
+    let (size, actions) = lines.split_last().unwrap();
+    assert_eq!(*size, "900000");
+    let sizes: Vec<(u64, u64)> = actions
+        .iter()
+        .map(|line| {
+            let action: serde_json::Value = serde_json::from_str(line).unwrap();
+            (
+                action["from_bytes"].as_u64().unwrap(),
+                action["to_bytes"].as_u64().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        sizes,
+        [
+            (65_536, 131_072),
+            (131_072, 262_144),
+            (262_144, 524_288),
+            (524_288, 1_048_576)
+        ]
+    );
+}
+
+#[test]
+fn a_dry_run_says_what_would_be_done_and_does_nothing() {
+    let ran = planted(
+        HANG,
+        "pipeclog rescue --dry-run $parent; echo $?; pipeclog rescue --dry-run $child; kill -0 $child && grep -c '^1 ' /proc/$child/syscall",
+    );
+    assert_eq!(
+        ran.stdout.matches("would make pipe:[").count(),
+        2,
+        "{ran:?}"
+    );
+    assert_eq!(
+        ran.stdout.matches("from 65536 to 131072 bytes").count(),
+        2,
+        "{ran:?}"
+    );
+    assert!(
+        ran.stdout.contains("nothing was changed") && ran.stdout.ends_with("1\n"),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn what_cannot_be_helped_is_refused_with_the_reason_and_the_cure() {
+    // No room: the limit is reached at once, or after some steps, and the deadlock stands.
+    let ran = planted(HANG, "pipeclog rescue --most 64k $parent");
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(
+        ran.stderr.contains("/proc/sys/fs/pipe-max-size") && ran.stderr.contains("65536"),
+        "{ran:?}"
+    );
+    let ran = planted(HANG, "pipeclog rescue --most 128k $parent");
+    assert_eq!(ran.code, 3, "{ran:?}");
+    // Nothing is stuck.
+    let ran = shell("sleep 600 & pipeclog rescue $!; code=$?; kill $!; exit $code");
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.stderr.contains("no deadlock is certified"), "{ran:?}");
+    // A true deadlock: a reader that holds the write end itself.
+    let ran = shell(
+        "d=$(mktemp -d); mkfifo $d/own; cat <>$d/own & cat=$!; until grep -q '^0 ' /proc/$cat/syscall; do kill -0 $cat; done; \
+         pipeclog rescue $cat; code=$?; kill $cat; rm -r $d; exit $code",
+    );
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(
+        ran.stderr.contains("true deadlock") && ran.stderr.contains("the cure:"),
+        "{ran:?}"
+    );
+    // Nobody.
+    let ran = shell("pipeclog rescue 4194303");
+    assert_eq!(ran.code, 2, "{ran:?}");
+    let ran = shell("pipeclog rescue me");
+    assert_eq!(ran.code, 2, "{ran:?}");
+}
+
+#[test]
+fn a_socket_is_made_larger_where_that_is_allowed() {
+    let ran = planted(
+        "python3 -c \"
+import os, socket, subprocess
+a, b = socket.socketpair()
+p = subprocess.Popen(['head', '-c', '400000', '/dev/zero'], stdout=b); b.close(); p.wait()
+n = 0
+while True:
+    data = a.recv(65536)
+    if not data: break
+    n += len(data)
+print(n)\"",
+        "pipeclog rescue $parent; echo $?",
+    );
+    if shell("python3 --version").code != 0 || ran.stderr.contains("CAP_NET_ADMIN") {
+        println!("skipped: no python3, or no right to enlarge a socket's buffer");
+        return;
+    }
+    assert!(ran.stdout.contains("made unix socket pair:["), "{ran:?}");
+}
+
+#[test]
+fn a_watch_rescues_what_it_runs() {
+    let ran = shell(&format!(
+        "pipeclog watch --on-deadlock rescue -- {HANG} | wc -c"
+    ));
+    assert_eq!(ran.stdout.trim(), "900000", "{ran:?}");
+    assert_eq!(
+        ran.stderr.matches("pipeclog watch: made pipe:[").count(),
+        4,
+        "{ran:?}"
+    );
+    // What does not fit is ended.
+    let ran = shell(
+        "pipeclog watch --on-deadlock rescue -- pipeclog capture -s wait_then_read -- head -c 3000000 /dev/zero",
+    );
+    assert_eq!(ran.code, 124, "{ran:?}");
+    assert!(
+        ran.stderr.contains("are the most that is allowed here"),
+        "{ran:?}"
+    );
+}

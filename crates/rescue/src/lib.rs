@@ -1,0 +1,10 @@
+#![doc = include_str!("../README.md")]
+
+mod duplicate;
+mod grow;
+mod plan;
+mod session;
+
+pub use grow::{Action, Limits, Mode, RescueError, grow};
+pub use plan::{Candidate, Plan, Refusal, of, plan};
+pub use session::{Ended, Event, Failure, Session};
