@@ -1,11 +1,18 @@
-//! Embeds `fixtures/scenarios/*.json`, so that one installed file is enough, and a new scenario needs no line of code.
+//! Embeds `fixtures/scenarios/*.json` and `fixtures/check/*.json`, so that one installed file is enough, and a new scenario needs no line of code.
 
 use std::path::Path;
 use std::{env, fs};
 
 fn main() {
+    for name in ["scenarios", "check"] {
+        embed(name);
+    }
+}
+
+/// The files of a folder of `fixtures` as a list of their names and texts.
+fn embed(folder_name: &str) {
     let root = env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");
-    let folder = Path::new(&root).join("../../fixtures/scenarios");
+    let folder = Path::new(&root).join("../../fixtures").join(folder_name);
     println!("cargo::rerun-if-changed={}", folder.display());
     let mut files: Vec<_> = fs::read_dir(&folder)
         .unwrap_or_else(|error| panic!("failed to list {}: {error}", folder.display()))
@@ -30,5 +37,6 @@ fn main() {
     }
     list += "]";
     let out = env::var("OUT_DIR").expect("cargo sets it");
-    fs::write(Path::new(&out).join("scenarios.rs"), list).expect("OUT_DIR can be written");
+    fs::write(Path::new(&out).join(format!("{folder_name}.rs")), list)
+        .expect("OUT_DIR can be written");
 }

@@ -21,8 +21,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     flags: Flags,
 
-    /// Does what this file says (JSON) instead of what flags say
-    #[arg(long, value_name = "FILE", conflicts_with = "flags")]
+    /// Does what this JSON says instead of what flags say: a file's path, or the JSON itself, which begins with a brace
+    #[arg(long, value_name = "FILE|JSON", conflicts_with = "flags")]
     script: Option<PathBuf>,
 
     /// Keeps in this file, right at any moment, what was really written and read; costs two small file writes for
@@ -150,6 +150,9 @@ impl Args {
 }
 
 fn read(path: PathBuf) -> Result<Script, ArgsError> {
+    if let Some(json) = path.to_str().filter(|text| text.starts_with('{')) {
+        return Script::from_json(json).map_err(ArgsError::Flags);
+    }
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
         Err(source) => return Err(ArgsError::Read { path, source }),

@@ -89,7 +89,7 @@ pub fn search(pool: &Pool, case: Case, facts: PipeFacts) -> Boundary {
 }
 
 /// How a trial of a search ended.
-enum Ended {
+pub(crate) enum Ended {
     Completes,
     Hangs(Hang),
     Unclear(String),
@@ -118,7 +118,11 @@ impl Known {
 }
 
 /// The boundary between 0 and `most` bytes. More bytes of the same writes never need less room, so there is at most one.
-fn bisect(predicted: Option<u64>, most: u64, mut trial: impl FnMut(u64) -> Ended) -> Found {
+pub(crate) fn bisect(
+    predicted: Option<u64>,
+    most: u64,
+    mut trial: impl FnMut(u64) -> Ended,
+) -> Found {
     let mut known = Known::default();
     let mut probe = |known: &mut Known, bytes| known.learn(bytes, trial(bytes));
     let mut run = || -> Result<Found, Found> {
@@ -200,7 +204,7 @@ fn grown(facts: PipeFacts) -> Geometry {
 ///
 /// It is more than where an endless writer of that size blocks: the last write is shorter, and may fit where a whole
 /// one does not. 16 writes of 2,049 bytes fill every slot of a pipe, and 2,047 bytes fit into what the last one left.
-fn largest_total(geometry: Geometry, write_size: u64) -> u64 {
+pub(crate) fn largest_total(geometry: Geometry, write_size: u64) -> u64 {
     let endless = Pipe::new(geometry).begin_writes(write_size, u64::MAX, WriteMode::Stream);
     let mut pipe = Pipe::new(geometry);
     pipe.begin_writes(write_size, endless.completed, WriteMode::Stream);

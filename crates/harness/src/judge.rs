@@ -132,7 +132,7 @@ fn wrong_exit(expected: String, found: End) -> Verdict {
     }
 }
 
-fn in_words(end: End) -> String {
+pub(crate) fn in_words(end: End) -> String {
     match end {
         End::Code(code) => format!("exit code {code}"),
         End::Signal(signal) => signal.as_str().to_owned(),
@@ -140,7 +140,7 @@ fn in_words(end: End) -> String {
 }
 
 /// The code that the parent owes for the child's ending, as shells have it.
-fn code_of(ending: Ending) -> i32 {
+pub(crate) fn code_of(ending: Ending) -> i32 {
     match ending {
         Ending::Code(code) => i32::from(code),
         Ending::Signal(signal) => {
@@ -246,7 +246,7 @@ fn total(scenario: &Scenario, source: Source) -> u64 {
 }
 
 /// The script with descendants that write nothing.
-fn leader_alone(script: &Script) -> Script {
+pub(crate) fn leader_alone(script: &Script) -> Script {
     let mut alone = script.clone();
     silence(&mut alone.ops);
     alone
@@ -278,7 +278,7 @@ fn silence(ops: &mut [Op]) {
     }
 }
 
-fn first_line(file: &File) -> String {
+pub(crate) fn first_line(file: &File) -> String {
     let mut text = vec![0; 512];
     let got = file.read_at(&mut text, 0).unwrap_or(0);
     text.truncate(got);

@@ -2,6 +2,7 @@
 
 pub mod boundary;
 pub mod cell;
+pub mod check;
 mod evidence;
 pub mod fixtures;
 mod judge;

@@ -11,18 +11,33 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Mutex;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use pipeclog_scenario::check::Finding;
 use pipeclog_scenario::outcome::{Outcome, Verdict, Written};
 use pipeclog_scenario::scenario::Scenario;
 use pipeclog_scenario::strategy::Strategy;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::check;
+use crate::trial::{self, Setup};
+
 /// What a worker is asked to run.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Request {
     /// The scenario.
     pub scenario: Scenario,
     /// The strategy of the parent.
     pub strategy: Strategy,
+}
+
+/// What a worker takes: a line of JSON.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Job {
+    /// A trial of the suite's own; the answer is an [`Outcome`].
+    Trial(Box<Request>),
+    /// A case that is put to a wrapper; the answer is a [`Finding`].
+    Check(Box<check::Request>),
 }
 
 /// Starts workers as they are needed and keeps them for the next trial. Share it among as many threads as there shall
@@ -51,7 +66,7 @@ impl Pool {
 
     /// Runs one trial in a worker. Whatever goes wrong with the worker is told by the outcome.
     pub fn run(&self, request: &Request) -> Outcome {
-        match self.try_run(request) {
+        match self.ask(&Job::Trial(Box::new(request.clone()))) {
             Ok(outcome) => outcome,
             Err(error) => Outcome {
                 verdict: Verdict::Broken {
@@ -66,7 +81,18 @@ impl Pool {
         }
     }
 
-    fn try_run(&self, request: &Request) -> io::Result<Outcome> {
+    /// Puts a case to a wrapper, in a worker. Whatever goes wrong with the worker is told by the finding.
+    pub fn check(&self, request: &check::Request) -> Finding {
+        self.ask(&Job::Check(Box::new(request.clone())))
+            .unwrap_or_else(|error| Finding::Broken {
+                why: format!(
+                    "failed to run a case in `{} {WORKER_COMMAND}`: {error}",
+                    self.program.display()
+                ),
+            })
+    }
+
+    fn ask<A: DeserializeOwned>(&self, job: &Job) -> io::Result<A> {
         let idle = self
             .idle
             .lock()
@@ -76,12 +102,12 @@ impl Pool {
             Some(worker) => worker,
             None => Worker::start(&self.program)?,
         };
-        let outcome = worker.run(request)?;
+        let answer = worker.ask(job)?;
         self.idle
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
             .push(worker);
-        Ok(outcome)
+        Ok(answer)
     }
 }
 
@@ -113,8 +139,8 @@ impl Worker {
         })
     }
 
-    fn run(&mut self, request: &Request) -> io::Result<Outcome> {
-        let mut line = serde_json::to_string(request)?;
+    fn ask<A: DeserializeOwned>(&mut self, job: &Job) -> io::Result<A> {
+        let mut line = serde_json::to_string(job)?;
         line.push('\n');
         let requests = self
             .requests
@@ -158,19 +184,22 @@ impl Drop for Worker {
     }
 }
 
-/// The worker's side: answers requests until its stdin ends, or `run` gives one up.
+/// The worker's side: answers requests until its stdin ends, or it is told to give one up.
 ///
 /// # Errors
 ///
 /// When stdin or stdout fail, or a request is not one.
-pub fn serve(mut run: impl FnMut(&Request) -> Option<Outcome>) -> io::Result<()> {
+pub fn serve(setup: &Setup) -> io::Result<()> {
     let mut answers = io::stdout().lock();
     for line in io::stdin().lock().lines() {
-        let request: Request = serde_json::from_str(&line?)?;
-        let Some(outcome) = run(&request) else {
+        let answer = match serde_json::from_str(&line?)? {
+            Job::Trial(request) => trial::run(&request, setup).map(serde_json::to_value),
+            Job::Check(request) => check::run(&request, setup).map(serde_json::to_value),
+        };
+        let Some(answer) = answer else {
             break;
         };
-        serde_json::to_writer(&mut answers, &outcome)?;
+        serde_json::to_writer(&mut answers, &answer?)?;
         answers.write_all(b"\n")?;
         answers.flush()?;
     }

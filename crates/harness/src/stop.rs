@@ -29,7 +29,7 @@ pub(crate) enum Woken {
 
 impl Stop {
     /// Stops at SIGINT, SIGTERM and SIGHUP, which this thread and those that it starts no longer die of, and when the
-    /// writer of our stdin has closed it or died. Children that std starts have their signals unblocked by it.
+    /// writer of our stdin has closed it or died. Children inherit the mask; `trial.rs` starts them without it.
     ///
     /// # Errors
     ///

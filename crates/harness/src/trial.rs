@@ -13,19 +13,22 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::signal::SigSet;
 use nix::sys::stat::Mode;
 use pipeclog_chatty::Ledger;
 use pipeclog_scenario::outcome::{CaptureReport, Measured, Outcome, Verdict, Writing, Written};
 use pipeclog_scenario::pattern::{self, Tag};
 use pipeclog_scenario::scenario::{Descendants, Expect, Scenario};
-use pipeclog_supervise::tree::{End, Group, Left, Tree, TreeError};
+use pipeclog_supervise::tree::{End, Group, Left, Reaped, Tree, TreeError};
+use pipeclog_waitgraph::snapshot::Snapshot;
 
 use tempfile::TempDir;
 
 use crate::judge::{self, Ended};
 use crate::pool::Request;
+use crate::quiet::Cast;
 use crate::stop::Stop;
-use crate::watch::{self, WatchError, Watched};
+use crate::watch::{self, Patience, WatchError, Watched};
 
 /// How long descendants that are awaited may take.
 const AWAIT_BOUND: Duration = Duration::from_secs(10);
@@ -43,7 +46,7 @@ pub struct Setup {
 
 /// Why a trial says nothing about its strategy.
 #[derive(Debug, thiserror::Error)]
-enum TrialError {
+pub(crate) enum TrialError {
     #[error("failed to {what}: {source}")]
     Io {
         what: &'static str,
@@ -84,45 +87,26 @@ fn verdict(verdict: Verdict) -> Outcome {
 
 fn try_run(request: &Request, setup: &Setup) -> Result<Outcome, TrialError> {
     let files = Files::new(&request.scenario)?;
-    let started = Instant::now();
-    let mut tree = Tree::start(&mut parent(request, setup, &files)?, Group::Own)?;
-    let (watched, wall, descendants_left) =
-        match watch_to_the_end(&mut tree, request, setup, started) {
-            Ok(watched) => watched,
-            Err(error) => {
-                tree.clear()?;
-                return Err(error.into());
-            }
-        };
-    // Only those that are dead already: what lives is about to be killed, and not by the strategy.
-    tree.reap();
-    let by_themselves = tree.reaped().to_vec();
-    let leader = tree.leader();
-    let reaped = tree.clear()?;
+    let mut command = parent(request, setup, &files)?;
+    let patience = Patience::with_our_own(setup.deadline);
+    let descendants = request.scenario.descendants;
+    let ran = carry_out(&mut command, &setup.stop, patience, descendants, |_, _| {})?;
     let written = files.written();
     let report = files.report();
-    let (verdict, measured) = match watched {
+    let (verdict, measured) = match ran.watched {
         Watched::Hung(hang) => (Verdict::Hung(hang), None),
         Watched::Ended => {
-            let leader_end = reaped
-                .iter()
-                .find(|reaped| reaped.pid == leader)
-                .map(|reaped| reaped.end);
             let ended = Ended {
-                leader: leader_end.unwrap_or(End::Code(-1)),
-                descendants: by_themselves
-                    .iter()
-                    .filter(|reaped| reaped.pid != leader)
-                    .map(|reaped| reaped.end)
-                    .collect(),
-                descendants_left,
+                leader: ran.leader,
+                descendants: ran.left_to_us.iter().map(|reaped| reaped.end).collect(),
+                descendants_left: ran.descendants_left,
                 written,
                 report: report.as_ref(),
                 stdout: &files.stdout,
                 stderr: &files.stderr,
             };
             let verdict = judge::judge(&request.scenario, request.strategy, &ended);
-            (verdict, Some(measured(wall, report.as_ref())))
+            (verdict, Some(measured(ran.wall, report.as_ref())))
         }
     };
     Ok(Outcome {
@@ -132,20 +116,74 @@ fn try_run(request: &Request, setup: &Setup) -> Result<Outcome, TrialError> {
     })
 }
 
-/// Waits for the end of the parent, and of descendants where they are awaited; says how long the parent lived.
-fn watch_to_the_end(
-    tree: &mut Tree,
-    request: &Request,
-    setup: &Setup,
-    started: Instant,
-) -> Result<(Watched, Duration, Left), WatchError> {
-    let watched = watch::until_end_or_hang(tree, &setup.stop, started, setup.deadline)?;
-    let wall = started.elapsed();
-    let mut left = Left::Nothing;
-    if let (Watched::Ended, Descendants::Awaited) = (&watched, request.scenario.descendants) {
-        left = watch::until_descendants_end(tree, &setup.stop, Instant::now() + AWAIT_BOUND)?;
-    }
-    Ok((watched, wall, left))
+/// A parent that has ended or was found to hang; nothing that it started is left.
+pub(crate) struct Ran {
+    /// Which of the two.
+    pub(crate) watched: Watched,
+    /// From its start to its end.
+    pub(crate) wall: Duration,
+    /// How it ended; by a kill of ours if it hung.
+    pub(crate) leader: End,
+    /// Those of its descendants that it left to us, and that ended by themselves.
+    pub(crate) left_to_us: Vec<Reaped>,
+    /// Whether descendants that were awaited lived on.
+    pub(crate) descendants_left: Left,
+}
+
+/// Starts a parent, watches it to its end, and clears away.
+pub(crate) fn carry_out(
+    command: &mut Command,
+    stop: &Stop,
+    patience: Patience,
+    descendants: Descendants,
+    at_each_look: impl FnMut(&Snapshot, Cast),
+) -> Result<Ran, TrialError> {
+    let started = Instant::now();
+    let mut tree = start_with_no_signal_blocked(command)?;
+    let watch_to_the_end = || {
+        let watched = watch::until_end_or_hang(&tree, stop, started, patience, at_each_look)?;
+        let wall = started.elapsed();
+        let mut left = Left::Nothing;
+        if let (Watched::Ended, Descendants::Awaited) = (&watched, descendants) {
+            left = watch::until_descendants_end(&mut tree, stop, Instant::now() + AWAIT_BOUND)?;
+        }
+        Ok::<_, WatchError>((watched, wall, left))
+    };
+    let (watched, wall, descendants_left) = match watch_to_the_end() {
+        Ok(watched) => watched,
+        Err(error) => {
+            tree.clear()?;
+            return Err(error.into());
+        }
+    };
+    // Only those that are dead already: what lives is about to be killed, and not by the parent.
+    tree.reap();
+    let leader = tree.leader();
+    let mut left_to_us = tree.reaped().to_vec();
+    left_to_us.retain(|reaped| reaped.pid != leader);
+    let all = tree.clear()?;
+    let end = all.iter().find(|reaped| reaped.pid == leader);
+    Ok(Ran {
+        watched,
+        wall,
+        leader: end.map_or(End::Code(-1), |reaped| reaped.end),
+        left_to_us,
+        descendants_left,
+    })
+}
+
+/// std's children inherit the signal mask, and ours has in it what `stop.rs` reads from a descriptor: a trial whose SIGTERM is
+/// blocked is another trial. A signal that comes in these microseconds ends this process as it would any.
+fn start_with_no_signal_blocked(command: &mut Command) -> Result<Tree, TrialError> {
+    let mask = |errno: nix::errno::Errno| TrialError::Io {
+        what: "set the signal mask",
+        source: errno.into(),
+    };
+    let ours = SigSet::thread_get_mask().map_err(mask)?;
+    SigSet::empty().thread_set_mask().map_err(mask)?;
+    let tree = Tree::start(command, Group::Own);
+    ours.thread_set_mask().map_err(mask)?;
+    Ok(tree?)
 }
 
 fn measured(wall: Duration, report: Option<&CaptureReport>) -> Measured {
@@ -240,7 +278,7 @@ fn fifos(names: &[String]) -> Result<Option<TempDir>, TrialError> {
     Ok(Some(directory))
 }
 
-fn memory_file() -> Result<File, TrialError> {
+pub(crate) fn memory_file() -> Result<File, TrialError> {
     memfd_create("pipeclog-trial", MFdFlags::MFD_CLOEXEC)
         .map(File::from)
         .map_err(|source| TrialError::Io {
@@ -250,7 +288,7 @@ fn memory_file() -> Result<File, TrialError> {
 }
 
 /// The name under which other processes of this user can open a file that has none.
-fn path_of(file: &File) -> PathBuf {
+pub(crate) fn path_of(file: &File) -> PathBuf {
     PathBuf::from(format!(
         "/proc/{}/fd/{}",
         std::process::id(),
@@ -258,7 +296,7 @@ fn path_of(file: &File) -> PathBuf {
     ))
 }
 
-fn write_pattern(file: &mut File, len: u64) -> io::Result<()> {
+pub(crate) fn write_pattern(file: &mut File, len: u64) -> io::Result<()> {
     let mut block = vec![0; 64 << 10];
     let mut offset = 0;
     while offset < len {

@@ -26,6 +26,32 @@ const POLLING_FOR: Duration = Duration::from_millis(500);
 /// Between looks at descendants that are awaited.
 const DESCENDANTS_TICK: Duration = Duration::from_millis(1);
 
+/// How long a watch waits for what.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// The bound on the trial.
+    pub(crate) deadline: Duration,
+    /// How long nothing may move.
+    pub(crate) quiet: Duration,
+    /// How long a parent may poll a child that does not move.
+    pub(crate) polling: Duration,
+    /// How long a deadlock that is only probable, or a leak, must be seen at each look to end the trial; nothing if they do not.
+    /// Runtimes with helper threads on timers (the JVM) are never quiet, and never allow a strict proof.
+    pub(crate) probable: Option<Duration>,
+}
+
+impl Patience {
+    /// For parents of the suite's own, of which it is known that no timer of theirs is hidden.
+    pub(crate) fn with_our_own(deadline: Duration) -> Self {
+        Self {
+            deadline,
+            quiet: QUIET_FOR,
+            polling: POLLING_FOR,
+            probable: None,
+        }
+    }
+}
+
 /// How a watch ended.
 #[derive(Debug)]
 pub(crate) enum Watched {
@@ -49,12 +75,13 @@ pub(crate) enum WatchError {
     Scan(#[from] ScanError),
 }
 
-/// Waits until the parent has exited, or is found to hang.
+/// Waits until the parent has exited, or is found to hang. `at_each_look` sees what the watchdog sees.
 pub(crate) fn until_end_or_hang(
     tree: &Tree,
     stop: &Stop,
     started: Instant,
-    deadline: Duration,
+    patience: Patience,
+    mut at_each_look: impl FnMut(&Snapshot, Cast),
 ) -> Result<Watched, WatchError> {
     if ended_within(tree, stop, FIRST_LOOK)? {
         return Ok(Watched::Ended);
@@ -67,15 +94,27 @@ pub(crate) fn until_end_or_hang(
     let selection = Selection::Tree(vec![observer]);
     let mut scanner = Scanner::new("/proc")?;
     let mut quiet: Option<Quiet> = None;
+    let mut stuck_since: Option<Instant> = None;
     loop {
         let look = scanner.scan(&selection)?;
         let confirmed = scanner.confirm(&selection, &look)?;
         let diagnosis = diagnose(&[look, confirmed.clone()], cast.parent);
-        quiet = Quiet::after(quiet, confirmed, cast, deadline);
+        at_each_look(&confirmed, cast);
+        quiet = Quiet::after(quiet, confirmed, cast, patience.deadline);
+        stuck_since = match diagnosis.verdict() {
+            Verdict::Deadlocked { .. } | Verdict::Leaked => {
+                stuck_since.or_else(|| Some(Instant::now()))
+            }
+            _ => None,
+        };
+        let stuck_for_long = stuck_since
+            .zip(patience.probable)
+            .is_some_and(|(since, bound)| since.elapsed() >= bound);
         let hung = match (diagnosis.verdict(), &quiet) {
             (Verdict::Deadlocked { proof, .. }, _) if proof.is_strict() => Some(EndedBy::Proof),
-            (_, Some(quiet)) if quiet.is_long_enough() => quiet.ended_by,
-            _ if started.elapsed() >= deadline => Some(EndedBy::Deadline),
+            (_, Some(quiet)) if quiet.is_long_enough(patience) => quiet.ended_by,
+            _ if stuck_for_long => Some(EndedBy::Diagnosis),
+            _ if started.elapsed() >= patience.deadline => Some(EndedBy::Deadline),
             _ => None,
         };
         // It may have ended since the look.
@@ -121,13 +160,17 @@ impl Quiet {
         })
     }
 
-    fn is_long_enough(&self) -> bool {
+    fn is_long_enough(&self, patience: Patience) -> bool {
         match self.ended_by {
             None => false,
-            Some(EndedBy::Polling) => self.since.elapsed() >= POLLING_FOR,
+            Some(EndedBy::Polling) => self.since.elapsed() >= patience.polling,
             Some(
-                EndedBy::Proof | EndedBy::Quiescence | EndedBy::LeaderGone | EndedBy::Deadline,
-            ) => self.since.elapsed() >= QUIET_FOR,
+                EndedBy::Proof
+                | EndedBy::Quiescence
+                | EndedBy::LeaderGone
+                | EndedBy::Diagnosis
+                | EndedBy::Deadline,
+            ) => self.since.elapsed() >= patience.quiet,
         }
     }
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::command::capture::CaptureArgs;
+use crate::command::check::CheckArgs;
 use crate::command::diagnose::DiagnoseArgs;
 use crate::command::limits::LimitsArgs;
 use crate::command::predict::PredictArgs;
@@ -46,6 +47,8 @@ pub(crate) enum Command {
     Prove(Prove),
     /// Run the scenarios, the search for the boundary and the measurements, and write a report of them
     Report(ReportArgs),
+    /// Put the cases to a wrapper of somebody else, in any language: no hang, no loss, no harm
+    Check(CheckArgs),
     /// Say what processes wait for, and prove it where they wait for ever
     Diagnose(DiagnoseArgs),
     /// Run a command as timeout(1) does, and say why it hangs

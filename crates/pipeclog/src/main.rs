@@ -65,6 +65,7 @@ fn main() -> ExitCode {
         Command::Prove(args) => command::prove::run(&args),
         Command::Report(args) => command::report::run(&args),
         Command::Capture(args) => command::capture::run(args),
+        Command::Check(args) => command::check::run(args),
         Command::Diagnose(args) => command::diagnose::run(&args),
         Command::Explain { class } => command::explain::run(class.as_deref()),
         Command::Predict(args) => command::predict::run(&args),

@@ -106,6 +106,9 @@ fn ended_by(ended_by: EndedBy) -> &'static str {
         EndedBy::Polling => {
             "It was ended since the parent came back from sleep after sleep, and the child stayed blocked all the while."
         }
+        EndedBy::Diagnosis => {
+            "It was ended since each look for a while showed the same deadlock, under assumptions, or the same leak."
+        }
         EndedBy::Deadline => {
             "It was ended by the trial's deadline, which proves nothing but that it passed."
         }

@@ -2,6 +2,7 @@
 
 mod answer;
 mod boundary;
+pub mod conformance;
 pub mod curve;
 mod document;
 mod evidence;

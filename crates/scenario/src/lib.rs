@@ -4,6 +4,7 @@
 //! Pure: nothing here runs anything, reads a file or a clock.
 
 pub mod boundary;
+pub mod check;
 pub mod family;
 pub mod machine;
 pub mod outcome;

@@ -98,6 +98,8 @@ pub enum EndedBy {
     LeaderGone,
     /// The parent came back from sleep after sleep, and the child stayed blocked in a write all the while.
     Polling,
+    /// A deadlock that rests on assumptions, or a leak, by the diagnosis of each look for a while.
+    Diagnosis,
     /// The bound on the trial. It proves nothing but that the bound was passed.
     Deadline,
 }
@@ -456,7 +458,9 @@ impl fmt::Display for Hang {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.ended_by {
             EndedBy::Proof => write!(f, "deadlocks, proven after {} ms", self.after_ms)?,
-            EndedBy::Quiescence => write!(f, "hangs (seen after {} ms)", self.after_ms)?,
+            EndedBy::Quiescence | EndedBy::Diagnosis => {
+                write!(f, "hangs (seen after {} ms)", self.after_ms)?
+            }
             EndedBy::LeaderGone => {
                 write!(
                     f,

@@ -1,6 +1,7 @@
 //! One module a command.
 
 pub(crate) mod capture;
+pub(crate) mod check;
 pub(crate) mod diagnose;
 pub(crate) mod explain;
 pub(crate) mod limits;

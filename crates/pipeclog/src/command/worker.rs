@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use pipeclog_harness::pool;
 use pipeclog_harness::stop::Stop;
-use pipeclog_harness::trial::{self, Setup};
+use pipeclog_harness::trial::Setup;
 
 /// The bound on a trial that nothing else ends.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
@@ -19,7 +19,6 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
         deadline: DEADLINE,
         stop,
     };
-    pool::serve(|request| trial::run(request, &setup))
-        .context("failed to serve trials on stdin and stdout")?;
+    pool::serve(&setup).context("failed to serve trials on stdin and stdout")?;
     Ok(ExitCode::SUCCESS)
 }
