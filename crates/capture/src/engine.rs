@@ -77,6 +77,17 @@ fn has_now(fd: &OwnedFd, flags: PollFlags) -> bool {
     looked.is_ok() && polled.iter().any(|it| it.revents().contains(flags))
 }
 
+/// Makes an eventfd readable. It fails only when its counter is full, and it is readable then as well
+/// (eventfd(2)). A filter or an injected fault may make it fail all the same, and somebody may wait
+/// for ever for it: so it is tried again, a few times. Sound in a signal handler.
+pub(crate) fn ring(eventfd: &OwnedFd) {
+    for _ in 0..3 {
+        if let Ok(_) | Err(Errno::AGAIN) = rustix::io::write(eventfd, &1_u64.to_ne_bytes()) {
+            return;
+        }
+    }
+}
+
 /// The time left. Too long for the kernel is for ever.
 pub(crate) fn timespec_until(until: Option<Instant>) -> Option<Timespec> {
     let left = until?.saturating_duration_since(Instant::now());

@@ -8,7 +8,7 @@ use nix::sys::signal::{SigAction, Signal};
 use rustix::event::EventfdFlags;
 
 use crate::flow::Token;
-use crate::{Error, sys};
+use crate::{Error, engine, sys};
 
 /// Ends the captures that were told of it ([`crate::Capture::stopped_by`]), from any thread.
 ///
@@ -87,9 +87,7 @@ impl Stopper {
             self.0.by_terminal.store(true, Ordering::Release);
         }
         let [soft, hard] = &self.0.bells;
-        // An eventfd's write fails only when its counter is full, and it is readable then as well
-        // (eventfd(2)).
-        let _ = rustix::io::write(if first { soft } else { hard }, &1_u64.to_ne_bytes());
+        engine::ring(if first { soft } else { hard });
     }
 }
 

@@ -30,7 +30,7 @@ use crate::flow::Flow;
 use crate::leader::Leader;
 use crate::stopper::Stopping;
 use crate::stream::{Pumped, Stream};
-use crate::{Error, signals};
+use crate::{Error, engine, signals};
 
 pub(super) const METHOD: Method = Method::Safe {
     plumb: |input| Plumbing::new(input, output_pipe()?, output_pipe()?),
@@ -221,7 +221,7 @@ impl Bells {
 
     fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
-        ring(&self.stop);
+        engine::ring(&self.stop);
     }
 
     fn is_stopping(&self) -> bool {
@@ -242,7 +242,7 @@ impl Bells {
         if matches!(result, Err(_) | Ok(Worked::LimitPassed)) {
             self.attention.store(true, Ordering::Release);
         }
-        ring(&self.done);
+        engine::ring(&self.done);
         result
     }
 
@@ -251,12 +251,6 @@ impl Bells {
         poll_until(&mut [fd, PollFd::new(&self.stop, PollFlags::IN)], None)?;
         Ok(self.is_stopping())
     }
-}
-
-/// An eventfd's write fails only when its counter is full, and it is readable then as well
-/// (eventfd(2)).
-fn ring(eventfd: &OwnedFd) {
-    let _ = rustix::io::write(eventfd, &1_u64.to_ne_bytes());
 }
 
 struct StopAtDrop<'a>(&'a Bells);

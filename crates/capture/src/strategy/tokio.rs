@@ -14,7 +14,9 @@
 //! edge-triggered and only EAGAIN tells it to wait again.
 
 use std::future::poll_fn;
+use std::io;
 use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
@@ -82,7 +84,14 @@ impl Engine for Tokio {
         };
         let watching = self.watch(flow, &runtime);
         let watched = &self.watched;
-        let mut work = || runtime.block_on(one_step(watched, flow, until));
+        // The reactor answers an epoll_wait that fails by a panic.
+        let mut work = || {
+            let step = || runtime.block_on(one_step(watched, flow, until));
+            catch_unwind(AssertUnwindSafe(step)).unwrap_or_else(|_| {
+                let cause = io::Error::other("tokio's reactor panicked");
+                Err(Error::system("wait for the child's streams", cause))
+            })
+        };
         let result = watching.and_then(|()| match Handle::try_current() {
             Err(_) => work(),
             // A runtime cannot be entered on a thread that runs another one.

@@ -10,6 +10,7 @@ use pipeclog_capture::{
     Strategy, Streams,
 };
 use rustix::fs::{Access, access};
+use rustix::io::Errno;
 use rustix::process::{PTracer, WaitOptions, set_ptracer, wait};
 
 /// The first argument of a process that is not to run tests.
@@ -19,6 +20,9 @@ const CHILD: &str = "child";
 /// Paths that nobody looks up but to leave a mark in the trace.
 pub(crate) const BEGIN: &str = "/pipeclog-capture-begins";
 pub(crate) const END: &str = "/pipeclog-capture-ends";
+
+/// What a driver prints when it is ready to capture.
+pub(crate) const READY: &[u8] = b"ready\n";
 
 /// More than any pipe of ours takes at once, for those who read meanwhile, and little for hazards.
 const MUCH: usize = 300_000;
@@ -108,7 +112,8 @@ fn drive(strategy: Strategy, scenario: Scenario) -> Finding {
     let _ = set_ptracer(PTracer::Any);
     let (capture, command) = task(strategy, scenario);
     let before = open_descriptors();
-    // Until strace has attached.
+    // The runner now has strace attach, and then writes a byte.
+    let _ = rustix::io::write(rustix::stdio::stdout(), READY);
     while rustix::io::read(rustix::stdio::stdin(), &mut [0; 1]) != Ok(1) {
         // Failed by injection: the byte is still to come.
     }
@@ -120,8 +125,13 @@ fn drive(strategy: Strategy, scenario: Scenario) -> Finding {
         tell(&result);
     }
     drop(result);
-    if wait(WaitOptions::NOHANG).err() != Some(rustix::io::Errno::CHILD) {
-        return Finding::Zombie;
+    loop {
+        match wait(WaitOptions::NOHANG) {
+            Err(Errno::CHILD) => break,
+            Ok(_) => return Finding::Zombie,
+            // It may be this call that fails, once.
+            Err(_) => {}
+        }
     }
     // A thread that reads on for who was killed may take a moment.
     let bound = Instant::now() + Duration::from_secs(10);

@@ -153,6 +153,7 @@ fn is_spared(call: &str) -> bool {
             | "sigaltstack"
             | "close"
             | "rseq"
+            | "getrandom"
             | "exit"
             | "exit_group"
             | "rt_sigreturn"
@@ -208,6 +209,7 @@ fn run(strategy: Strategy, scenario: Scenario, fault: Option<&Fault>) -> Result<
         .kill(tree)
         .stdin(File::from(OwnedFd::from(go)))
         .start(&command)?;
+    let driver = until_ready(driver)?;
     let strace = Capture::recommended(LONG).start(&strace(driver.pid(), &trace, fault))?;
     let strace = until_attached(driver.pid(), strace)?;
     std::io::Write::write_all(&mut &say, b"!")?;
@@ -247,6 +249,17 @@ fn strace(pid: u32, trace: &Path, fault: Option<&Fault>) -> Command {
             .args(["-e", &format!("inject={call}:error={errno}:when={nth}")]),
     };
     command.args(["-p", &pid.to_string()])
+}
+
+fn until_ready(mut driver: Running) -> Result<Running, Failed> {
+    let bound = Instant::now() + Duration::from_secs(60);
+    while !driver.stdout_so_far()?.starts_with(driver::READY) {
+        driver = match driver.wait(Bound::Timeout(Duration::from_millis(1)))? {
+            Waited::DeadlinePassed(driver) if Instant::now() < bound => driver,
+            waited => return Err(format!("the driver does not start: {waited:?}").into()),
+        };
+    }
+    Ok(driver)
 }
 
 fn until_attached(pid: u32, mut strace: Running) -> Result<Running, Failed> {

@@ -15,7 +15,7 @@ use clap::{Args, ValueEnum};
 use nix::sys::resource::{Usage, UsageWho, getrusage};
 use pipeclog_capture::{
     Background, Bound, Capture, Captured, CaughtSignals, Command, End, Error, ErrorKind, Input,
-    Kill, KillTarget, Limit, LimitPolicy, Output, Stopped, Strategy, UnknownName,
+    Kill, KillTarget, Limit, LimitPolicy, Output, Status, Stopped, Strategy, UnknownName,
 };
 use pipeclog_scenario::outcome::{CaptureReport, StreamReport};
 use pipeclog_scenario::script::Size;
@@ -147,6 +147,11 @@ pub(crate) fn run(args: CaptureArgs) -> anyhow::Result<ExitCode> {
     drop(signals);
     let (captured, code) = match result {
         Ok(captured) => {
+            if captured.status == Status::Lost {
+                crate::complain(
+                    "the command's exit code is lost: SIGCHLD is ignored here, and this kernel keeps no code then (Linux 6.15 does)",
+                );
+            }
             let code = code_of(&captured);
             (Some(captured), code)
         }

@@ -355,3 +355,83 @@ fn output_survives_a_non_blocking_pipe() {
     assert!(child.wait().unwrap().success());
     assert!(all == vec![0; 8 << 20], "{} bytes", all.len());
 }
+
+/// How often: as `PIPECLOG_CASES` says, or this often.
+fn cases(usual: usize) -> usize {
+    let told = std::env::var("PIPECLOG_CASES").ok();
+    told.and_then(|text| text.parse().ok()).unwrap_or(usual)
+}
+
+#[test]
+fn no_command_minds_a_reader_that_has_enough_however_often() {
+    let commands = [
+        "capture -s poll -- seq 100000",
+        "capture -s temp_file -- seq 100000",
+        "explain",
+        "predict --sweep",
+        "prove --list",
+        "limits",
+        "chatty --stdout 1M",
+        "--help",
+    ];
+    for (round, command) in (0..cases(32)).zip(commands.into_iter().cycle()) {
+        // The one reads a line, the other is gone before anything is written.
+        let reader = ["head -1", ":"][round / commands.len() % 2];
+        let ran = shell(&format!(
+            "{{ pipeclog {command}; echo $? >&2; }} | {reader}"
+        ));
+        // chatty dies of SIGPIPE, as programs do.
+        let code = if command.starts_with("chatty") {
+            "141\n"
+        } else {
+            "0\n"
+        };
+        assert!(ran.stderr.ends_with(code), "{command} | {reader}: {ran:?}");
+        assert!(
+            !ran.stderr.contains("panicked"),
+            "{command} | {reader}: {ran:?}"
+        );
+    }
+}
+
+#[test]
+fn a_caller_that_ignores_sigchld_gets_the_commands_code_or_is_told_that_it_is_lost() {
+    for strategy in ["poll", "threads", "memfd", "pty", "wait_then_read"] {
+        let ran = shell(&format!(
+            "trap '' CHLD; pipeclog capture -s {strategy} -- sh -c 'echo x; exit 3'"
+        ));
+        assert_eq!(ran.stdout, "x\n", "{strategy}: {ran:?}");
+        // Linux 6.15 and later keep the code for a pidfd; before, it is lost, and nothing is guessed.
+        assert!(matches!(ran.code, 3 | 125), "{strategy}: {ran:?}");
+        assert!(
+            ran.code == 3 || ran.stderr.contains("lost"),
+            "{strategy}: {ran:?}"
+        );
+    }
+}
+
+#[test]
+fn each_way_of_not_running_has_the_code_of_timeout() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    std::fs::write(path("text"), "no program").unwrap();
+    std::fs::write(path("lost"), "#!/no/such/interpreter\n").unwrap();
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(path("lost"), executable).unwrap();
+    for (command, code, says) in [
+        ("no-such-program-here".to_owned(), 127, "not found"),
+        ("/no/such/program".to_owned(), 127, "not found"),
+        ("''".to_owned(), 127, "not found"),
+        (path("lost"), 127, "not found"),
+        (path("text"), 126, "cannot be executed"),
+        (path("."), 126, "cannot be executed"),
+        (path("text/below"), 126, "cannot be executed"),
+    ] {
+        let ran = shell(&format!("pipeclog capture -s poll -- {command}"));
+        assert_eq!(ran.code, code, "{command}: {ran:?}");
+        assert!(
+            ran.stderr.starts_with("pipeclog: failed to run") && ran.stderr.contains(says),
+            "{command}: {ran:?}"
+        );
+    }
+}
