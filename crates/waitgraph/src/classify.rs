@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::analysis::Analysis;
-use crate::awaited::{Awaited, What};
+use crate::awaited::{Awaited, Full, What};
 use crate::channel::{Channel, End};
 use crate::class::Class;
 use crate::graph::Graph;
@@ -195,6 +195,14 @@ impl Scene<'_> {
         if let Some(t) = thread(&|w| matches!(w, Wait::Write { .. })) {
             return Some((self.writes_meanwhile(t, writer), t));
         }
+        let polls = threads
+            .iter()
+            .find_map(|t| Some((*t, self.polls_others_for(*t)?)));
+        match polls {
+            Some((t, Full::NotSaid)) => return Some((Class::UnreadStream, t)),
+            Some((t, Full::Yes)) => return Some((self.writes_meanwhile(t, writer), t)),
+            None => {}
+        }
         if let Some(t) =
             thread(&|w| matches!(w, Wait::Child { .. } | Wait::Signal { .. } | Wait::Vfork))
         {
@@ -209,6 +217,25 @@ impl Scene<'_> {
         };
         let waiter = threads.iter().copied().find(awaits_exit);
         waiter.map(|t| (Class::WaitThenRead, t))
+    }
+
+    /// What a poll set of channels to others asks of them: room, if it asks for nothing else. A process's own self-pipe
+    /// or eventfd is no such channel.
+    fn polls_others_for(&self, task: TaskId) -> Option<Full> {
+        if !matches!(self.wait(task), Some(Wait::Poll { .. })) {
+            return None;
+        }
+        let asked: Vec<Full> = self
+            .awaited(task)
+            .filter(|a| a.wakers.iter().any(|w| w.pid != task.pid))
+            .filter_map(|a| match a.what {
+                What::Change { full, .. } => Some(full),
+                _ => None,
+            })
+            .collect();
+        let only_room = asked.iter().all(|full| *full == Full::Yes);
+        let asks = if only_room { Full::Yes } else { Full::NotSaid };
+        (!asked.is_empty()).then_some(asks)
     }
 
     fn reads_another(&self, reader: TaskId, writer: TaskId) -> Class {
@@ -353,11 +380,28 @@ impl Scene<'_> {
             None
         } else if holds_both.len() > 1 && holds_both.iter().any(builds) {
             classified(Class::JobserverTokens)
-        } else if wakers.iter().all(|w| w.pid == reader.pid) || holds_both.len() == 1 {
+        } else if self.reads_only(reader, channel) && !self.is_read_by_one_of(wakers, reader) {
             classified(Class::OwnWriteEnd)
         } else {
             None
         }
+    }
+
+    /// Whether all that `reader` waits for is this channel: an event loop's self-pipe is one of many.
+    fn reads_only(&self, reader: TaskId, channel: &Channel) -> bool {
+        self.awaited(reader)
+            .all(|a| a.what.channel().is_none_or(|c| c == channel))
+    }
+
+    /// Whether one of `wakers`, in another process, waits in turn for what `reader` would write: then neither lacks an end
+    /// of file.
+    fn is_read_by_one_of(&self, wakers: &BTreeSet<TaskId>, reader: TaskId) -> bool {
+        wakers.iter().filter(|w| w.pid != reader.pid).any(|w| {
+            self.awaited(*w).any(|a| {
+                matches!(a.what, What::Data { .. } | What::Change { .. })
+                    && a.wakers.iter().any(|r| r.pid == reader.pid)
+            })
+        })
     }
 
     /// A sibling of the reader, another program, that holds the write end at a number no program is given on purpose.

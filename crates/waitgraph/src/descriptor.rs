@@ -290,3 +290,17 @@ impl EventSet {
         self.0 & Self::EDGE.0 != 0
     }
 }
+
+impl Object {
+    /// Whether nobody ever waits on it: /dev/null, /dev/zero, /dev/full and /dev/urandom answer at once (drivers/char/mem.c).
+    pub(crate) fn is_ever_ready(&self) -> bool {
+        matches!(
+            self,
+            Self::Device {
+                major: 1,
+                minor: 3 | 5 | 7 | 9,
+                ..
+            }
+        )
+    }
+}

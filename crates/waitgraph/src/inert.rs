@@ -45,6 +45,12 @@ pub(crate) fn helper_of(process: &Process, task: &Task) -> Option<Runtime> {
     .then_some(Runtime::Go)
 }
 
+/// Whether it is the thread that waits for a child of a HotSpot virtual machine, whatever the program itself waits for.
+pub(crate) fn is_reaper(process: &Process, task: &Task) -> bool {
+    // JDK 17 adds the number of the child to the name, which is cut before it.
+    task.comm.as_bytes().starts_with(b"process reaper") && is_hotspot(process)
+}
+
 /// Whether the process is a HotSpot virtual machine: it has the two threads that every one has.
 pub(crate) fn is_hotspot(process: &Process) -> bool {
     let has = |name: &[u8]| process.tasks.iter().any(|t| t.comm.as_bytes() == name);

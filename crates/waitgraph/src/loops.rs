@@ -10,6 +10,7 @@ use crate::analysis::Analysis;
 use crate::awaited::{Awaited, What};
 use crate::channel::{Channel, Intent, opposite};
 use crate::graph::Graph;
+use crate::inert::is_reaper;
 use crate::snapshot::Pid;
 use crate::wait::Wait;
 use crate::world::TaskId;
@@ -119,7 +120,20 @@ fn through(analysis: &Analysis<'_>, graph: &Graph, id: TaskId, step: Step) -> Op
     if next.is_empty() {
         return None;
     }
-    graph.cycle_by(id, &next)
+    // A virtual machine's thread that reaps children waits for each of them, asked or not: another thread's wait says
+    // more, if it is as near.
+    let reaps = |id: &TaskId| {
+        analysis
+            .world
+            .task(*id)
+            .is_some_and(|(p, t)| is_reaper(p, t))
+    };
+    let others = next.iter().copied().filter(|id| !reaps(id)).collect();
+    let shortest = graph.cycle_by(id, &next)?;
+    let without = graph.cycle_by(id, &others);
+    without
+        .filter(|c| c.len() <= shortest.len())
+        .or(Some(shortest))
 }
 
 /// Those who can end a wait from the other side of its channel. Holders of one's own side are wakers too (a shutdown, an

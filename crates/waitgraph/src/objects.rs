@@ -419,6 +419,7 @@ impl Resolver<'_> {
                 // Standard descriptors that lead to a terminal or a device come with the process, and are not what a
                 // ring is made for.
                 Object::Device { .. } | Object::PtySlave { .. } if d.fd <= 2 => {}
+                object if object.is_ever_ready() => {}
                 _ => self.descriptor(d, Manner::Set(ANYTHING), MAX_NESTING, waiting),
             }
         }

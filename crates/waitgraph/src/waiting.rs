@@ -179,9 +179,11 @@ fn call(world: &World<'_>, process: &Process, task: &Task, waiting: &mut Waiting
 }
 
 /// Signals that a program waiting for its children handles as a matter of course; whoever waits for others waits for
-/// the outside. 32 and 33 are the C library's own.
-pub(crate) const ROUTINE: [u32; 8] = [
+/// the outside. 32 and 33 are the C library's own. SIGALRM comes from the process's own timer (mksh always handles it),
+/// and whether one may be set is asked of every process that handles it.
+pub(crate) const ROUTINE: [u32; 9] = [
     SignalSet::CHLD,
+    SignalSet::ALRM,
     SignalSet::INT,
     SignalSet::QUIT,
     SignalSet::HUP,

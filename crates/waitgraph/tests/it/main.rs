@@ -6,6 +6,7 @@ mod gaps;
 mod holders;
 mod laws;
 mod leaks_and_stalls;
+mod live;
 mod look_alikes;
 mod scene;
 mod schema;
