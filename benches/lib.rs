@@ -1,1 +1,8 @@
-//! Shared set-up of the benches.
+//! What the benches share: a child that is as little as a program can be, and everybody who captures it.
+#![expect(
+    clippy::missing_panics_doc,
+    reason = "a bench that cannot start has no figure, and says why"
+)]
+
+pub mod child;
+pub mod contenders;

@@ -5,6 +5,7 @@ use std::time::Instant;
 use crate::descriptors::LowNumbers;
 use crate::flow::Flow;
 use crate::leader::Grouping;
+use crate::lull::Lull;
 use crate::running::Running;
 use crate::session::Session;
 use crate::spawn::spawn;
@@ -177,6 +178,7 @@ impl Capture {
             stdout: Stream::new("stdout", plumbing.stdout, self.limit),
             stderr: Stream::new("stderr", plumbing.stderr, self.limit),
             stopping: Stopping::by(self.stopper.clone()),
+            lull: Lull::new(),
         };
         Ok(Running::new(Session::new(
             flow,

@@ -22,15 +22,30 @@ pub(crate) struct Poll;
 
 impl Engine for Poll {
     fn turn(&mut self, flow: &mut Flow, until: Option<Instant>) -> Result<(), Error> {
-        for token in wait(flow, until)? {
+        // Without a leader to end it, a sleep would come at the end of every capture.
+        if let Some(length) = flow.lull.take()
+            && !flow.leader.has_exited()
+        {
+            let over = Instant::now() + length;
+            let over = until.map_or(over, |until| until.min(over));
+            let is_output = |token| matches!(token, Token::Stdout | Token::Stderr);
+            wait(flow, |token| !is_output(token), Some(over))?;
+        }
+        for token in wait(flow, |_| true, until)? {
             flow.serve(token)?;
         }
         Ok(())
     }
 }
 
-fn wait(flow: &Flow, until: Option<Instant>) -> Result<Vec<Token>, Error> {
-    let interests = flow.interests();
+/// Waits for those that are wanted, and says which are ready.
+fn wait(
+    flow: &Flow,
+    is_wanted: impl Fn(Token) -> bool,
+    until: Option<Instant>,
+) -> Result<Vec<Token>, Error> {
+    let mut interests = flow.interests();
+    interests.retain(|(token, _)| is_wanted(*token));
     let mut fds: Vec<PollFd<'_>> = interests
         .iter()
         .map(|(token, fd)| PollFd::from_borrowed_fd(*fd, wanted(*token)))

@@ -4,6 +4,7 @@ use std::os::fd::BorrowedFd;
 
 use crate::feed::{Fed, Feed};
 use crate::leader::Leader;
+use crate::lull::Lull;
 use crate::stopper::Stopping;
 use crate::stream::{Pumped, Stream};
 use crate::{Error, Limit};
@@ -16,6 +17,8 @@ pub(crate) struct Flow {
     pub(crate) stdout: Stream,
     pub(crate) stderr: Stream,
     pub(crate) stopping: Stopping,
+    /// For the engine that heeds it.
+    pub(crate) lull: Lull,
 }
 
 /// One thing that an engine waits for.
@@ -67,8 +70,8 @@ impl Flow {
     pub(crate) fn serve(&mut self, token: Token) -> Result<Served, Error> {
         let pumped = match token {
             Token::Stdin => return self.serve_stdin(),
-            Token::Stdout => self.stdout.pump()?,
-            Token::Stderr => self.stderr.pump()?,
+            Token::Stdout => self.stdout.pump_noting(&mut self.lull)?,
+            Token::Stderr => self.stderr.pump_noting(&mut self.lull)?,
             Token::Exit => {
                 self.leader.note_exit();
                 return Ok(Served::Step);

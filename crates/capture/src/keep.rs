@@ -2,12 +2,14 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
+use std::io::ErrorKind;
 use std::os::fd::AsFd;
 
 use nix::sys::signal::Signal;
 use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 
+use crate::buffer::{self, Buffer};
 use crate::{Bytes, Error, Limit, LimitPolicy, Output, Spilled, StreamEnd, signals};
 
 /// The room for one read: large enough that a 256 KiB pipe is emptied in a few, small enough for a
@@ -19,7 +21,7 @@ pub(crate) struct Keep {
     limit: Option<Limit>,
     seen: u64,
     /// The first bytes; without a limit, all of them.
-    head: Vec<u8>,
+    head: Buffer,
     /// The last bytes, under [`LimitPolicy::Tail`].
     tail: VecDeque<u8>,
     spill: Option<Spill>,
@@ -37,7 +39,7 @@ impl Keep {
         Keep {
             limit,
             seen: 0,
-            head: Vec::new(),
+            head: Buffer::default(),
             tail: VecDeque::new(),
             spill: None,
             room: Vec::new(),
@@ -63,11 +65,13 @@ impl Keep {
         most: usize,
     ) -> Result<Result<usize, Errno>, Error> {
         if self.limit.is_none() && most >= ROOM {
-            return self.read_unlimited(fd);
+            let result = self.head.read_from(fd)?;
+            self.seen += result.unwrap_or(0) as u64;
+            return Ok(result);
         }
         let mut room = std::mem::take(&mut self.room);
         room.clear();
-        reserve(&mut room, most.min(ROOM))?;
+        buffer::reserve(&mut room, most.min(ROOM))?;
         // try_reserve_exact may give more than it was asked for, and `most` is a promise.
         let result = if room.capacity() <= most {
             rustix::io::read(fd, spare_capacity(&mut room))
@@ -83,24 +87,11 @@ impl Keep {
         Ok(result)
     }
 
-    /// Straight into the place where the bytes stay: no copy, no zeroing.
-    fn read_unlimited(&mut self, fd: impl AsFd) -> Result<Result<usize, Errno>, Error> {
-        if self.head.capacity() - self.head.len() < ROOM / 2 {
-            let more = self.head.len().max(ROOM);
-            reserve(&mut self.head, more)?;
-        }
-        let result = rustix::io::read(fd, spare_capacity(&mut self.head));
-        if let Ok(count) = result {
-            self.seen += count as u64;
-        }
-        Ok(result)
-    }
-
     /// Counts these bytes and keeps what the limit allows.
     pub(crate) fn take(&mut self, bytes: &[u8]) -> Result<(), Error> {
         self.seen += bytes.len() as u64;
         let Some(limit) = self.limit else {
-            return append(&mut self.head, bytes);
+            return self.head.extend(bytes);
         };
         match limit.policy {
             LimitPolicy::Tail => self.take_tail(bytes, limit.bytes),
@@ -122,7 +113,7 @@ impl Keep {
     fn take_head<'a>(&mut self, bytes: &'a [u8], limit: usize) -> Result<&'a [u8], Error> {
         let free = limit.saturating_sub(self.head.len()).min(bytes.len());
         let (fits, rest) = bytes.split_at(free);
-        append(&mut self.head, fits)?;
+        self.head.extend(fits)?;
         Ok(rest)
     }
 
@@ -132,7 +123,9 @@ impl Keep {
             .unwrap_or_default();
         let crowded_out = (self.tail.len() + bytes.len()).saturating_sub(limit);
         self.tail.drain(..crowded_out);
-        self.tail.try_reserve(bytes.len()).map_err(out_of_memory)?;
+        self.tail
+            .try_reserve(bytes.len())
+            .map_err(|_| buffer::out_of_memory(ErrorKind::OutOfMemory.into()))?;
         self.tail.extend(bytes);
         Ok(())
     }
@@ -165,15 +158,15 @@ impl Keep {
     /// A copy of the bytes in memory, while the capture runs on.
     pub(crate) fn so_far(&self) -> Vec<u8> {
         let (front, back) = self.tail.as_slices();
-        [&self.head, front, back].concat()
+        [self.head.as_slice(), front, back].concat()
     }
 
     /// Hands out what was kept.
     pub(crate) fn finish(&mut self, end: StreamEnd) -> Output {
         let bytes = if self.tail.is_empty() {
-            std::mem::take(&mut self.head)
+            Bytes::from(std::mem::take(&mut self.head))
         } else {
-            std::mem::take(&mut self.tail).into()
+            Bytes::from(Vec::from(std::mem::take(&mut self.tail)))
         };
         let spilled = self.spill.take().map(|spill| Spilled {
             start: 0,
@@ -182,31 +175,13 @@ impl Keep {
         });
         let kept = bytes.len() as u64 + spilled.as_ref().map_or(0, |spilled| spilled.len);
         Output {
-            bytes: Bytes::from(bytes),
+            bytes,
             seen: self.seen,
             kept,
             spilled,
             end,
         }
     }
-}
-
-fn append(to: &mut Vec<u8>, bytes: &[u8]) -> Result<(), Error> {
-    to.try_reserve(bytes.len()).map_err(out_of_memory)?;
-    to.extend_from_slice(bytes);
-    Ok(())
-}
-
-/// Room for so many bytes, or a typed error.
-pub(crate) fn reserve(vec: &mut Vec<u8>, room: usize) -> Result<(), Error> {
-    vec.try_reserve_exact(room).map_err(out_of_memory)
-}
-
-fn out_of_memory(_: std::collections::TryReserveError) -> Error {
-    Error::system(
-        "keep the child's output",
-        std::io::Error::from(std::io::ErrorKind::OutOfMemory),
-    )
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod background;
 mod bound;
+mod buffer;
 mod bytes;
 mod capture;
 mod captured;
@@ -20,6 +21,7 @@ mod keep;
 mod kill;
 mod leader;
 mod limit;
+mod lull;
 mod running;
 mod session;
 mod signals;

@@ -279,6 +279,7 @@ impl Session {
             stdout,
             stderr,
             stopping: _,
+            lull: _,
         } = flow;
         drop(feed);
         let (status, not_reaped) = match leader.reap() {

@@ -3,10 +3,11 @@
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 
-use crate::keep::{self, Keep};
+use crate::buffer::Buffer;
+use crate::keep::Keep;
+use crate::lull::Lull;
 use crate::{Error, Limit, LimitPolicy, Output, Spilled, StreamEnd, engine};
 
 /// Where a stream's bytes come from.
@@ -31,6 +32,8 @@ pub(crate) struct Stream {
     source: Source,
     keep: Keep,
     limit: Option<Limit>,
+    /// What the pipe holds; none if it is no pipe.
+    capacity: Option<usize>,
     end: Option<StreamEnd>,
     /// Set when the capture was stopped while the stream was open: that is then how it ended, even
     /// if killing its writers brought the end of file.
@@ -51,9 +54,15 @@ impl Stream {
             Source::Nothing(end) => Some(end),
             Source::Pipe(_) | Source::Terminal(_) | Source::File(_) => None,
         };
+        let capacity = match &source {
+            // A socket has none: EBADF.
+            Source::Pipe(fd) => rustix::pipe::fcntl_getpipe_size(fd).ok(),
+            Source::Terminal(_) | Source::File(_) | Source::Nothing(_) => None,
+        };
         Stream {
             name,
             source,
+            capacity,
             keep: Keep::new(limit),
             limit,
             end,
@@ -105,6 +114,17 @@ impl Stream {
             }),
             Source::Pipe(_) | Source::Terminal(_) | Source::Nothing(_) => self.keep.fatal_limit(),
         }
+    }
+
+    /// One read, and tells the lull what it found.
+    pub(crate) fn pump_noting(&mut self, lull: &mut Lull) -> Result<Pumped, Error> {
+        let before = self.keep.seen();
+        let pumped = self.pump()?;
+        if pumped == Pumped::Bytes {
+            let count = self.keep.seen() - before;
+            lull.note(usize::try_from(count).unwrap_or(usize::MAX), self.capacity);
+        }
+        Ok(pumped)
     }
 
     /// One read. Call it when the descriptor is readable, or to find out.
@@ -191,7 +211,7 @@ impl Stream {
     /// A copy of what is kept so far.
     pub(crate) fn so_far(&self) -> Result<Vec<u8>, Error> {
         match &self.source {
-            Source::File(file) => Ok(read_back(file, self.limit)?.0),
+            Source::File(file) => Ok(read_back(file, self.limit)?.0.as_slice().to_vec()),
             Source::Pipe(_) | Source::Terminal(_) | Source::Nothing(_) => Ok(self.keep.so_far()),
         }
     }
@@ -245,7 +265,7 @@ fn file_output(file: File, limit: Option<Limit>, end: StreamEnd) -> Result<Outpu
 /// The bytes of the file that the limit keeps, and the file's size. The child shares the file's
 /// offset, so reads name theirs. A file that shrinks meanwhile (a descendant truncates it) gives
 /// what is left.
-fn read_back(file: &File, limit: Option<Limit>) -> Result<(Vec<u8>, u64), Error> {
+fn read_back(file: &File, limit: Option<Limit>) -> Result<(Buffer, u64), Error> {
     let failed = |cause: std::io::Error| Error::system("read back the child's output file", cause);
     let size = file.metadata().map_err(failed)?.len();
     let most = limit.map_or(u64::MAX, |limit| limit.bytes as u64);
@@ -254,18 +274,6 @@ fn read_back(file: &File, limit: Option<Limit>) -> Result<(Vec<u8>, u64), Error>
         _ => 0,
     };
     let wanted = usize::try_from(size.min(most)).unwrap_or(usize::MAX);
-    let mut bytes = Vec::new();
-    keep::reserve(&mut bytes, wanted)?;
-    while bytes.len() < wanted {
-        let at = from + bytes.len() as u64;
-        // Into memory that nobody has zeroed. It may be more than was asked for, and then so may
-        // this read.
-        match rustix::io::pread(file, spare_capacity(&mut bytes), at) {
-            Ok(0) => break,
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(errno) => return Err(failed(errno.into())),
-        }
-    }
-    bytes.truncate(wanted);
+    let bytes = Buffer::of_file(file, from, wanted)?;
     Ok((bytes, size))
 }

@@ -66,33 +66,56 @@ pub(crate) enum NoChild {
 /// Starts a child that shares our memory until it executes its program, and stops this thread until
 /// then: no page table is copied, however large this process is.
 ///
-/// glibc's posix_spawn does the same with clone, and has to reset every signal's handler by a call of its own, a
-/// hundred and more, which is most of what it costs. clone3 resets them at once
+/// glibc's posix_spawn does the same with clone, and has to reset every signal's handler by a call
+/// of its own, a hundred and more, which is most of what it costs. clone3 resets them at once
 /// (`CLONE_CLEAR_SIGHAND`, clone(2), Linux 5.5).
 ///
 /// The child starts with no signal blocked, SIGPIPE at its default, and every other signal that is
-/// ignored here ignored, as execve(2) leaves it. Descriptors that are not close-on-exec it inherits.
-#[cfg(target_arch = "x86_64")]
+/// ignored here ignored, as execve(2) leaves it. Descriptors that are not close-on-exec it
+/// inherits.
 pub(crate) fn clone_and_exec(plan: &Plan<'_>) -> Result<(Pid, OwnedFd), NoChild> {
+    let shared = Shared {
+        plan,
+        errno: AtomicI32::new(0),
+    };
+    // SAFETY: `run` is written for this: it makes system calls and allocates nothing.
+    let (pid, pidfd) = unsafe { clone_and_wait(0, libc::SIGCHLD, run, &shared) }?;
+    match shared.errno.load(Ordering::Acquire) {
+        0 => Ok((pid, pidfd)),
+        errno => Err(NoChild::NotExecuted(Errno::from_raw_os_error(errno), pidfd)),
+    }
+}
+
+/// Runs a function in a child that shares our memory, and stops this thread until the child has executed
+/// a program or exited. `flags` are added to what this takes.
+///
+/// # Safety
+///
+/// `run` must be sound in a process that shares memory and thread-local storage with a thread that stands
+/// still, while other threads run: no allocation, no lock, no panic, and no more stack than a few calls
+/// need.
+#[cfg(target_arch = "x86_64")]
+unsafe fn clone_and_wait<T>(
+    flags: libc::c_int,
+    exit_signal: libc::c_int,
+    run: extern "C" fn(*const T) -> !,
+    shared: &T,
+) -> Result<(Pid, OwnedFd), NoChild> {
     use std::os::fd::FromRawFd;
 
     // From linux/sched.h; libc's constant is an int, which it does not fit.
     const CLONE_CLEAR_SIGHAND: u64 = 0x1_0000_0000;
     const STACK_BYTES: usize = 32 * 1024;
 
-    let shared = Shared {
-        plan,
-        errno: AtomicI32::new(0),
-    };
+    let flags = flags | libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD;
     let mut stack: Box<[MaybeUninit<u128>]> = Box::new_uninit_slice(STACK_BYTES / 16);
     let mut pidfd: libc::c_int = -1;
     let arguments = libc::clone_args {
-        flags: (libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD) as u64
-            | CLONE_CLEAR_SIGHAND,
+        flags: u64::from(flags.cast_unsigned()) | CLONE_CLEAR_SIGHAND,
         pidfd: ptr::from_mut(&mut pidfd).expose_provenance() as u64,
         child_tid: 0,
         parent_tid: 0,
-        exit_signal: libc::SIGCHLD as u64,
+        exit_signal: u64::from(exit_signal.cast_unsigned()),
         stack: stack.as_mut_ptr().expose_provenance() as u64,
         stack_size: STACK_BYTES as u64,
         tls: 0,
@@ -107,12 +130,11 @@ pub(crate) fn clone_and_exec(plan: &Plan<'_>) -> Result<(Pid, OwnedFd), NoChild>
     // SAFETY: for the parent this is one system call that writes `pidfd` and clobbers rax, rcx and
     // r11, and it returns once. `arguments`, `pidfd`, `stack` and `shared` live beyond it, and the
     // child needs them no longer: CLONE_VFORK keeps this thread in the call until the child has
-    // executed its program or exited. The child, where the call gives 0, is on the other stack, whose top
-    // is 16-byte aligned as a call needs it (System V ABI), and never leaves this block:
-    // `run` does not return. It shares this thread's thread-local storage, so that errno may
-    // change, which is no more than any call may do. The child's depth is fixed (`run`,
-    // and one libc wrapper of a system call) and far below the stack's size; no signal handler
-    // can add to it.
+    // executed its program or exited. The child, where the call gives 0, is on the other stack,
+    // whose top is 16-byte aligned as a call needs it (System V ABI), and never leaves this block:
+    // `run` does not return, and keeps what this function asks of it. It shares this thread's
+    // thread-local storage, so that errno may change, which is no more than any call may do. No
+    // signal handler can add to the stack's depth.
     unsafe {
         std::arch::asm!(
             "syscall",
@@ -126,8 +148,8 @@ pub(crate) fn clone_and_exec(plan: &Plan<'_>) -> Result<(Pid, OwnedFd), NoChild>
             inout("rax") libc::SYS_clone3 => result,
             in("rdi") &raw const arguments,
             in("rsi") size_of::<libc::clone_args>(),
-            in("r8") run as extern "C" fn(*const Shared<'_>) -> !,
-            in("r9") &raw const shared,
+            in("r8") run,
+            in("r9") ptr::from_ref(shared),
             lateout("rcx") _,
             lateout("r11") _,
         );
@@ -145,27 +167,27 @@ pub(crate) fn clone_and_exec(plan: &Plan<'_>) -> Result<(Pid, OwnedFd), NoChild>
     };
     // SAFETY: CLONE_PIDFD has opened this descriptor, close-on-exec, and nobody else knows of it.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-    match shared.errno.load(Ordering::Acquire) {
-        0 => Ok((pid, pidfd)),
-        errno => Err(NoChild::NotExecuted(Errno::from_raw_os_error(errno), pidfd)),
-    }
+    Ok((pid, pidfd))
 }
 
-/// The assembly above is written for one processor. Elsewhere std spawns.
+/// The assembly above is written for one processor. Elsewhere std spawns, and a helper is done without.
 #[cfg(not(target_arch = "x86_64"))]
-pub(crate) fn clone_and_exec(_: &Plan<'_>) -> Result<(Pid, OwnedFd), NoChild> {
+unsafe fn clone_and_wait<T>(
+    _: libc::c_int,
+    _: libc::c_int,
+    _: extern "C" fn(*const T) -> !,
+    _: &T,
+) -> Result<(Pid, OwnedFd), NoChild> {
     Err(NoChild::NoSuchCall)
 }
 
 /// What the child is given, and where it leaves the reason for its failure.
-#[cfg(target_arch = "x86_64")]
 struct Shared<'a> {
     plan: &'a Plan<'a>,
     errno: AtomicI32,
 }
 
 /// The child. It makes system calls and nothing else: no allocation, no lock, no panic.
-#[cfg(target_arch = "x86_64")]
 extern "C" fn run(shared: *const Shared<'_>) -> ! {
     // SAFETY: `clone_and_exec` keeps it alive while this runs, and changes nothing in it; the one
     // field that is written here is an atomic.
@@ -183,7 +205,6 @@ extern "C" fn run(shared: *const Shared<'_>) -> ! {
 ///
 /// For the child of [`clone_and_exec`] alone: it gives up the caller's descriptors 0 to 2, its
 /// directory, its mask and its group.
-#[cfg(target_arch = "x86_64")]
 unsafe fn become_program(plan: &Plan<'_>) -> libc::c_int {
     let errno = || {
         io::Error::last_os_error()
@@ -269,6 +290,14 @@ pub(crate) fn unblock_signals(command: &mut std::process::Command) {
     // SAFETY: as above; the hook makes one call, pthread_sigmask, which is async-signal-safe
     // (signal-safety(7)).
     unsafe { command.pre_exec(hook) };
+}
+
+/// Makes anonymous memory longer; it may move.
+pub(crate) fn resize(memory: &mut memmap2::MmapMut, len: usize) -> io::Result<()> {
+    let options = memmap2::RemapOptions::new().may_move(true);
+    // SAFETY: remap asks that nobody reads beyond the end of the mapped file, and there is none. The
+    // exclusive borrow says that nothing points into memory that may move.
+    unsafe { memory.remap(len, options) }
 }
 
 /// What a pidfd tells of a process that is reaped already: Linux 6.15 and later keep the status for

@@ -8,9 +8,9 @@ use rustix::process::{Pid, PidfdFlags, Signal};
 
 use crate::engine;
 
-/// How often the walk is repeated when it finds new descendants; a fork bomb must not keep it busy
-/// for ever.
-const ROUNDS: usize = 32;
+/// How often the walk is repeated while it finds new descendants or some that move: neither a fork bomb nor a
+/// process that sleeps uninterruptibly must keep it busy for ever.
+const ROUNDS: usize = 256;
 
 /// The descendants of a leader, the leader itself excepted, each held by a pidfd once it was found.
 ///
@@ -28,14 +28,16 @@ impl Descendants {
         self.look(leader);
     }
 
-    /// Stops each as it is found, and looks again until no new one is found: what is stopped
-    /// cannot fork.
+    /// Stops each as it is found, and looks again until no new one is found and all of them stand: what
+    /// is stopped cannot fork, but a stop only takes effect when the fork that a process is in has been
+    /// completed.
     pub(crate) fn find_and_stop(&mut self, leader: Pid) {
         for _ in 0..ROUNDS {
             self.signal(Signal::STOP);
-            if self.look(leader) == 0 {
+            if self.look(leader) == Found::AllThatStand {
                 return;
             }
+            std::thread::yield_now();
         }
         self.signal(Signal::STOP);
     }
@@ -47,8 +49,7 @@ impl Descendants {
         }
     }
 
-    /// How many are new.
-    fn look(&mut self, leader: Pid) -> usize {
+    fn look(&mut self, leader: Pid) -> Found {
         let processes = scan();
         // Only after the scan: who lives now had this pid while it was made.
         self.held.retain(|_, pidfd| !engine::is_readable(pidfd));
@@ -59,19 +60,36 @@ impl Descendants {
             .copied()
             .chain([leader.as_raw_pid()])
             .collect();
+        let may_fork = |process: &Process| process.may_fork && roots.contains(&process.pid);
+        let moves = processes.iter().any(may_fork);
         for process in descendants(leader.as_raw_pid(), &roots, &processes) {
             if let Some(pidfd) = hold(process) {
                 self.held.insert(process.pid, pidfd);
             }
         }
-        self.held.len() - before
+        if moves || self.held.len() > before {
+            Found::SomethingMoves
+        } else {
+            Found::AllThatStand
+        }
     }
+}
+
+/// What a look found.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Found {
+    /// A new descendant, or one that is not stopped.
+    SomethingMoves,
+    AllThatStand,
 }
 
 /// What the walk knows of one process (proc_pid_stat(5)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Process {
     pid: i32,
+    /// It is neither stopped nor dead, nor asleep so that nothing wakes it but what it waits for, as who
+    /// waits for a vfork child is.
+    may_fork: bool,
     parent: i32,
     group: i32,
     session: i32,
@@ -110,13 +128,15 @@ fn parse(pid: i32, stat: &[u8]) -> Option<Process> {
         .rposition(|byte| *byte == b')')?
         .checked_add(1)?;
     let text = std::str::from_utf8(stat.get(after_name..)?).ok()?;
-    let mut fields = text.split_ascii_whitespace().skip(1);
+    let mut fields = text.split_ascii_whitespace();
+    let may_fork = !matches!(fields.next()?, "T" | "t" | "D" | "Z" | "X");
     let mut number = || fields.next()?.parse().ok();
     let (parent, group, session) = (number()?, number()?, number()?);
     // Fields 7 to 21 lie between the session and the start time, which is field 22.
     let started = fields.nth(15)?.parse().ok()?;
     Some(Process {
         pid,
+        may_fork,
         parent,
         group,
         session,
@@ -154,6 +174,7 @@ mod tests {
         let stat = b"41 (a) b (c) S 7 8 9 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 123456 1 1";
         let expected = Process {
             pid: 41,
+            may_fork: true,
             parent: 7,
             group: 8,
             session: 9,
@@ -189,6 +210,7 @@ mod tests {
     fn descent_goes_through_parents_groups_and_sessions() {
         let process = |pid, parent, group, session| Process {
             pid,
+            may_fork: true,
             parent,
             group,
             session,

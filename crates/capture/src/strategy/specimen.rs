@@ -10,7 +10,7 @@ use crate::feed::{Fed, Feed};
 use crate::leader::{Grouping, Leader};
 use crate::spawn::{ChildEnd, ChildEnds, spawn};
 use crate::{
-    Captured, Command, Error, Input, KillTarget, Output, Status, StreamEnd, keep, signals,
+    Captured, Command, Error, Input, KillTarget, Output, Status, StreamEnd, buffer, signals,
 };
 
 /// What a hazard is given: a command and its stdin, and none of the options that would save it.
@@ -81,7 +81,7 @@ pub(super) fn read_to_end(name: &'static str, fd: &OwnedFd) -> Result<Vec<u8>, E
     loop {
         if bytes.len() == bytes.capacity() {
             let more = bytes.len().max(64 * 1024);
-            keep::reserve(&mut bytes, more)?;
+            buffer::reserve(&mut bytes, more)?;
         }
         match rustix::io::read(fd, rustix::buffer::spare_capacity(&mut bytes)) {
             Ok(0) => return Ok(bytes),

@@ -58,6 +58,7 @@ impl Engine for Threads {
             stdout,
             stderr,
             stopping,
+            lull: _,
         } = flow;
         std::thread::scope(|scope| {
             // Whatever happens below, the scope joins the workers, so they must have been told to

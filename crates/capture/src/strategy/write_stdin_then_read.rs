@@ -16,6 +16,7 @@ use super::specimen::{Specimen, write_all};
 use crate::channel::Capacity;
 use crate::engine::Poll;
 use crate::flow::Flow;
+use crate::lull::Lull;
 use crate::session::Session;
 use crate::stopper::Stopping;
 use crate::stream::{Source, Stream};
@@ -37,6 +38,7 @@ fn write_stdin_then_read(specimen: &Specimen<'_>) -> Result<Captured, Error> {
         stdout: Stream::new("stdout", Source::Pipe(child.stdout), None),
         stderr: Stream::new("stderr", Source::Pipe(child.stderr), None),
         stopping: Stopping::default(),
+        lull: Lull::new(),
     };
     let mut session = Session::new(
         flow,
