@@ -12,7 +12,7 @@ use crate::{Bound, Captured, Error, Stopped};
 /// reaps it.
 #[must_use = "dropping it kills the child"]
 pub struct Running {
-    session: Box<Session>,
+    pub(crate) session: Box<Session>,
 }
 
 /// What [`Running::wait`] came to.

@@ -368,6 +368,39 @@ mod tests {
         })
     }
 
+    /// The bounds that the documentation names, asked for and not waited for.
+    #[test]
+    fn the_bounds_are_those_of_the_documentation() {
+        let start = |capture: Capture| {
+            let running = capture.start(&Command::new("sleep").arg("600"));
+            running.expect("it starts")
+        };
+        let now = Instant::now();
+        let after = |seconds| Some(now + Duration::from_secs(seconds));
+        // SIGKILL follows a signal that was passed on after the grace, and after 10 s if there is none.
+        for (term_grace, seconds) in [(0, 10), (3, 3)] {
+            let kill = Kill {
+                term_grace: Duration::from_secs(term_grace),
+                ..Kill::LEADER
+            };
+            let mut running = start(Capture::recommended(LONG).kill(kill));
+            running.session.begin_kill(Stopped::Signal(15), now);
+            assert_eq!(running.session.timer(now), after(seconds));
+            // A process that is killed has 10 s to die.
+            running.session.send_kill(Stopped::Caller, now);
+            assert_eq!(running.session.timer(now), after(10));
+        }
+        // A file that must not pass its limit is looked at 20 times a second, and otherwise never.
+        for (policy, looks) in [
+            (LimitPolicy::Kill, Some(now + Duration::from_secs(1) / 20)),
+            (LimitPolicy::Head, None),
+        ] {
+            let limit = crate::Limit { bytes: 1, policy };
+            let capture = Capture::new(Strategy::Memfd, End::Drain, LONG).limit(limit);
+            assert_eq!(start(capture).session.timer(now), looks);
+        }
+    }
+
     #[test]
     fn a_storm_of_signals_costs_no_byte_and_no_deadline() {
         sys::count_without_restart(Sent::SIGUSR1);

@@ -31,9 +31,12 @@ fn as_stranger(descriptors: u64) -> bool {
         maximum: limit.maximum,
     };
     setrlimit(Resource::Nofile, wanted).expect("below the maximum");
-    setgid(STRANGER.into()).expect("root may");
-    setuid(STRANGER.into()).expect("root may");
-    true
+    // Root may not everywhere: a container can take the capability away.
+    let became = setgid(STRANGER.into()).and_then(|()| setuid(STRANGER.into()));
+    if let Err(errno) = became {
+        println!("skipped: this root cannot become another user: {errno}");
+    }
+    became.is_ok()
 }
 
 #[test]

@@ -163,7 +163,9 @@ pub(crate) fn alone(test: &str, prefix: &str) -> bool {
         .arg(binary)
         .args([test, "--exact", "--nocapture", "--test-threads=1"])
         .env(MARK, test);
-    let captured = Capture::new(Strategy::Poll, End::Drain, LONG)
+    // Long enough for what `PIPECLOG_CASES` asks for as well.
+    let bound = Bound::Timeout(Duration::from_secs(600));
+    let captured = Capture::new(Strategy::Poll, End::Drain, bound)
         .kill(KILL_ALL)
         .run(&command)
         .expect("it starts");
