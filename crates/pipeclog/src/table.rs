@@ -7,6 +7,7 @@ use anstyle::{AnsiColor, Style};
 use pipeclog_report::matrix::{Entry, Matrix};
 use pipeclog_scenario::strategy::Strategy;
 use pipeclog_waitgraph::Untrusted;
+use pipeclog_waitgraph::render::Width;
 
 /// Without a terminal, lines may be this long.
 pub(crate) const WIDTH_WITHOUT_TERMINAL: u16 = 160;
@@ -112,14 +113,24 @@ fn bands(matrix: &Matrix, names: usize, width: usize) -> Vec<Vec<Column>> {
 
 /// Columns of the terminal; without one, [`WIDTH_WITHOUT_TERMINAL`].
 pub(crate) fn terminal_width() -> u16 {
+    terminal_columns().unwrap_or(WIDTH_WITHOUT_TERMINAL)
+}
+
+fn terminal_columns() -> Option<u16> {
     rustix::termios::tcgetwinsize(std::io::stdout())
         .ok()
         .map(|size| size.ws_col)
         .filter(|columns| *columns > 0)
-        .unwrap_or(WIDTH_WITHOUT_TERMINAL)
 }
 
 /// Columns for prose: no wider than is pleasant to read.
 pub(crate) fn text_columns() -> usize {
     usize::from(terminal_width()).min(100)
+}
+
+/// How wide text may be.
+pub(crate) fn text_width() -> Width {
+    terminal_columns().map_or(Width::Unlimited, |columns| {
+        Width::Columns(usize::from(columns))
+    })
 }

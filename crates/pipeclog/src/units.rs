@@ -23,6 +23,16 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         })
 }
 
+/// The number of a process.
+pub(crate) fn pid(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err(format!(
+            "{text:?} is no number of a process; `pgrep -a NAME` shows the numbers of programs by name"
+        )),
+        Ok(pid) => Ok(pid),
+    }
+}
+
 /// A size that is kept in memory.
 pub(crate) fn size_as_usize(size: Size) -> anyhow::Result<usize> {
     usize::try_from(size.0)
@@ -32,6 +42,14 @@ pub(crate) fn size_as_usize(size: Size) -> anyhow::Result<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_is_named_by_a_positive_number() {
+        assert_eq!(pid("4711"), Ok(4711));
+        for text in ["", "0", "-1", "abc", "4294967296", "1.5"] {
+            assert!(pid(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn durations_are_those_of_timeout_and_milliseconds() {

@@ -131,7 +131,11 @@ impl Gaps {
         if kind == GapKind::Denied {
             why.push_str(&self.reason(owner));
             if self.observer != 0 {
-                remedy = Some(format!("sudo pipeclog diagnose {}", owner.pid));
+                let peek = match facet {
+                    Facet::Contents => " --peek",
+                    _ => "",
+                };
+                remedy = Some(format!("sudo pipeclog diagnose{peek} {}", owner.pid));
             }
         }
         self.plain(owner, kind, facet, why, remedy);

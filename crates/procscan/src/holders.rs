@@ -5,21 +5,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use pipeclog_waitgraph::snapshot::FileId;
 
 use crate::decode::id;
-use crate::index::{Holder, Index, Key};
+use crate::index::{Index, Key};
 use crate::needs::Need;
-use crate::parse::{FdInfo, LinkName, Stat};
-use crate::source::{FileKind, Source, split_tty};
+use crate::parse::{FdInfo, Stat};
+use crate::source::{FileKind, FileStat, Source, split_tty};
 
 /// See the module.
 pub(crate) struct Holders<'a> {
     pub(crate) source: &'a dyn Source,
-    pub(crate) index: &'a Index,
+    pub(crate) index: &'a mut Index,
     pub(crate) stats: &'a BTreeMap<u32, Stat>,
 }
 
 impl Holders<'_> {
     /// The processes that hold it.
-    pub(crate) fn of(&self, need: Need) -> BTreeSet<u32> {
+    pub(crate) fn of(&mut self, need: Need) -> BTreeSet<u32> {
         match need {
             Need::Pipe(inode) => {
                 let registered = format!("pipe:[{inode}]");
@@ -49,9 +49,11 @@ impl Holders<'_> {
             }
             Need::Fifo(file) => self.fifo(file),
             // These name processes by themselves.
-            Need::Process(_) | Need::Children(_) | Need::AnyChild(_) | Need::Locks(_) => {
-                BTreeSet::new()
-            }
+            Need::Process(_)
+            | Need::Children(_)
+            | Need::AnyChild(_)
+            | Need::Traced(_)
+            | Need::Locks(_) => BTreeSet::new(),
         }
     }
 
@@ -65,48 +67,25 @@ impl Holders<'_> {
 
     fn matching(&self, key: Key, is_it: impl Fn(&FdInfo) -> bool) -> BTreeSet<u32> {
         let holders = self.index.holders(key).iter();
-        let matching = holders.filter(|holder| self.info(holder).is_some_and(|info| is_it(&info)));
+        let matching =
+            holders.filter(|holder| holder.info(self.source).is_some_and(|info| is_it(&info)));
         matching.map(|holder| holder.pid).collect()
     }
 
-    fn info(&self, holder: &Holder) -> Option<FdInfo> {
-        let mut text = Vec::new();
-        let path = format!("{}/fdinfo/{}", holder.pid, holder.fd);
-        self.source.read(&path, &mut text).ok()?;
-        FdInfo::parse(&text).ok()
-    }
-
-    /// A FIFO's links name it by a path, of which there may be several; so all descriptors with a path are asked for
-    /// their inode, which fdinfo gives without asking a file system, and those that match are asked by `statx`.
-    fn fifo(&self, file: FileId) -> BTreeSet<u32> {
-        let holds = |pid: &u32| {
-            let mut paths = Vec::new();
-            let directory = format!("{pid}/fd");
-            let listed = self.source.descriptors(&directory, &mut |fd, text| {
-                let is_path = matches!(LinkName::parse(text), LinkName::Path(_));
-                if is_path && !text.starts_with(b"/dev/null") {
-                    paths.push(fd);
-                }
-            });
-            let same_inode = |fd: &u32| {
-                let info = self.info(&Holder { pid: *pid, fd: *fd });
-                // Before 5.14 fdinfo has no inode: then statx decides alone.
-                info.is_none_or(|info| info.inode.is_none_or(|inode| inode == file.ino))
-            };
-            let candidates: Vec<u32> = paths.into_iter().filter(same_inode).collect();
-            if listed.is_err() || candidates.is_empty() {
-                return false;
-            }
-            let stats = self
-                .source
-                .files(&directory, &candidates)
-                .unwrap_or_default();
-            stats
-                .iter()
-                .flatten()
-                .any(|stat| stat.kind() == FileKind::Fifo && id(stat) == file)
+    /// A FIFO's links name it by a path, of which there may be several, so those with its inode number are asked by `statx`
+    /// which file they are.
+    fn fifo(&mut self, file: FileId) -> BTreeSet<u32> {
+        let mut candidates: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+        for holder in self.index.with_inode(self.source, file.ino) {
+            candidates.entry(holder.pid).or_default().push(holder.fd);
+        }
+        let holds = |(pid, fds): &(u32, Vec<u32>)| {
+            let stats = self.source.files(&format!("{pid}/fd"), fds);
+            let is_it = |stat: &FileStat| stat.kind() == FileKind::Fifo && id(stat) == file;
+            stats.unwrap_or_default().iter().flatten().any(is_it)
         };
-        self.index.visited().filter(holds).collect()
+        let holding = candidates.into_iter().filter(holds);
+        holding.map(|(pid, _)| pid).collect()
     }
 }
 

@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::parse::LinkName;
+use crate::parse::{FdInfo, LinkName};
+use crate::share::in_shares;
 use crate::source::{ReadError, Source};
 
 /// What one link can be told to be by its text alone.
@@ -32,6 +33,10 @@ pub(crate) struct Index {
     /// Processes whose descriptors we may not see: they may hold anything.
     pub(crate) unread: BTreeMap<u32, ReadError>,
     visited: BTreeSet<u32>,
+    /// Descriptors with a path that nobody has asked for their inode yet: any of them may be a FIFO.
+    paths: Vec<Holder>,
+    /// Descriptors with a path, by inode; under `None` those of a kernel whose fdinfo has none (before 5.14).
+    by_inode: BTreeMap<Option<u64>, Vec<Holder>>,
 }
 
 /// A process and the number under which it has the thing open.
@@ -41,45 +46,26 @@ pub(crate) struct Holder {
     pub(crate) fd: u32,
 }
 
-/// From how many processes on a second thread pays: each costs some 50 µs, nearly all of it in the kernel.
-const WORTH_A_THREAD: usize = 64;
-/// More threads than this gain little: they meet in the kernel's locks.
-const MOST_THREADS: usize = 2;
-
 impl Index {
-    /// Lists the descriptors of many processes, on several processors if there are many.
+    /// Lists the descriptors of many processes.
     pub(crate) fn visit_all(&mut self, source: &dyn Source, directories: &[(u32, String)]) {
-        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let threads = (directories.len() / WORTH_A_THREAD).clamp(1, processors.min(MOST_THREADS));
-        let share = directories.len().div_ceil(threads).max(1);
-        let visit = |share: &[(u32, String)]| {
+        let parts = in_shares(directories, |share| {
             let mut part = Self::default();
             for (pid, directory) in share {
                 part.visit(source, *pid, directory);
             }
             part
-        };
-        std::thread::scope(|scope| {
-            let mut shares = directories.chunks(share);
-            let own = shares.next();
-            let others: Vec<_> = shares
-                .map(|share| (share, scope.spawn(move || visit(share))))
-                .collect();
-            if let Some(own) = own {
-                self.merge(visit(own));
-            }
-            for (share, other) in others {
-                // A thread that panicked, a bug of ours, has left its share undone.
-                let part = other.join().unwrap_or_else(|_| visit(share));
-                self.merge(part);
-            }
         });
+        for part in parts {
+            self.merge(part);
+        }
     }
 
     fn merge(&mut self, part: Self) {
         for (key, holders) in part.holders {
             self.holders.entry(key).or_default().extend(holders);
         }
+        self.paths.extend(part.paths);
         self.unread.extend(part.unread);
         self.visited.extend(part.visited);
     }
@@ -87,10 +73,14 @@ impl Index {
     /// Lists the descriptors of a process. `directory` is that of a living thread.
     fn visit(&mut self, source: &dyn Source, pid: u32, directory: &str) {
         self.visited.insert(pid);
-        let holders = &mut self.holders;
+        let (holders, paths) = (&mut self.holders, &mut self.paths);
         let listed = source.descriptors(directory, &mut |fd, text| {
+            let holder = Holder { pid, fd };
             if let Some(key) = Key::of(text) {
-                holders.entry(key).or_default().push(Holder { pid, fd });
+                holders.entry(key).or_default().push(holder);
+            }
+            if matches!(LinkName::parse(text), LinkName::Path(path) if path != b"/dev/null") {
+                paths.push(holder);
             }
         });
         match listed {
@@ -112,9 +102,30 @@ impl Index {
         self.holders.get(&key).map_or(&[], Vec::as_slice)
     }
 
-    /// Every process that was visited.
-    pub(crate) fn visited(&self) -> impl Iterator<Item = u32> {
-        self.visited.iter().copied()
+    /// Who has something with a path open that may have this inode number, on whichever file system. The first to ask pays for
+    /// all: fdinfo of each descriptor with a path, which gives the number without asking a file system.
+    pub(crate) fn with_inode(&mut self, source: &dyn Source, inode: u64) -> Vec<Holder> {
+        let paths = std::mem::take(&mut self.paths);
+        let asked = in_shares(&paths, |share| {
+            let info = |holder: &Holder| Some((holder.info(source)?.inode, *holder));
+            share.iter().filter_map(info).collect::<Vec<_>>()
+        });
+        for (inode, holder) in asked.into_iter().flatten() {
+            self.by_inode.entry(inode).or_default().push(holder);
+        }
+        let known = [Some(inode), None];
+        let known = known.iter().filter_map(|inode| self.by_inode.get(inode));
+        known.flatten().copied().collect()
+    }
+}
+
+impl Holder {
+    /// What the kernel says of the descriptor by itself.
+    pub(crate) fn info(&self, source: &dyn Source) -> Option<FdInfo> {
+        let mut text = Vec::new();
+        let path = format!("{}/fdinfo/{}", self.pid, self.fd);
+        source.read(&path, &mut text).ok()?;
+        FdInfo::parse(&text).ok()
     }
 }
 

@@ -16,15 +16,18 @@ mod memory;
 mod needs;
 pub mod parse;
 mod pass;
+mod peek;
 mod process;
 mod pulse;
 mod scanner;
+mod share;
 mod sockdiag;
 mod sockets;
 mod source;
 mod suspects;
 mod table;
 mod task;
+mod watch;
 
 pub use pulse::{Pulse, TaskPulse};
 pub use scanner::{ScanError, Scanner, Selection};

@@ -6,7 +6,7 @@
 
 use pipeclog_waitgraph::snapshot::{
     ChildSet, Descriptor, EpollTarget, FileId, Freezer, Object, Peer, Pid, PollEntry, Process,
-    SignalSet, Signals, State, Table, Timeout, Wait,
+    SignalSet, Signals, State, Table, Task, Timeout, Wait,
 };
 
 /// Something whose holders must be known.
@@ -26,10 +26,12 @@ pub(crate) enum Need {
     PtySlave(u32),
     /// A process.
     Process(Pid),
-    /// The children and tracees of a process: all of them.
+    /// The children of a process: all of them.
     Children(Pid),
     /// The same for a wait that any of them ends: once one is known to live on, the others change nothing.
     AnyChild(Pid),
+    /// Those whom a process traces, and waits for as for children.
+    Traced(Pid),
     /// Holders of locks on a file.
     Locks(FileId),
 }
@@ -69,19 +71,19 @@ pub(crate) fn of(process: &Process, kinship: Kinship) -> Vec<Need> {
     needs
 }
 
-/// Whether a process goes on by itself, as surely as one can see: its one task runs, or sleeps for a time.
+/// Whether a process goes on by itself, as surely as one can see: its first task runs, or sleeps for a time. The others may
+/// be helpers of a runtime, which count for nobody.
 pub(crate) fn is_live(process: &Process) -> bool {
-    let [task] = process.tasks.as_slice() else {
-        return false;
-    };
-    let is_free = process.freezer != Freezer::Frozen;
-    match (task.state, &task.wait) {
-        (State::Running, _) => is_free,
-        (State::Sleeping, Wait::Sleep { timeout }) => {
-            is_free && Outlook::of(*timeout) == Outlook::Ends
-        }
+    let goes_on = |task: &Task| match (task.state, &task.wait) {
+        (State::Running, _) => true,
+        (State::Sleeping, Wait::Sleep { timeout }) => Outlook::of(*timeout) == Outlook::Ends,
         _ => false,
-    }
+    };
+    let leader = process
+        .tasks
+        .iter()
+        .find(|task| task.tid.0 == process.pid.0);
+    process.freezer != Freezer::Frozen && leader.is_some_and(goes_on)
 }
 
 /// Whether a wait can end without any task of this machine.

@@ -1,6 +1,6 @@
 //! One pass over `/proc`: list, choose, read, and follow what blocked tasks wait for until nobody new is needed.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use pipeclog_waitgraph::snapshot::{
     Facet, FileLock, GapKind, Listing, Pid, Process, SCHEMA_VERSION, Scan, Snapshot, Untrusted,
@@ -15,8 +15,10 @@ use crate::needs::{self, Kinship, Need};
 use crate::parse::{Lock, Stat, Status, TimerCounts, boot_ms, forks, timer_counts};
 use crate::process::{self, ProcessReader};
 use crate::scanner::Selection;
+use crate::share::in_shares;
 use crate::sockets::Sockets;
 use crate::source::{Cause, Facts, ReadError, Source};
+use crate::suspects;
 
 /// How often `/proc` is listed again for processes that came in the meantime.
 const MOST_LISTINGS: u32 = 4;
@@ -30,12 +32,20 @@ pub(crate) struct Pass<'a> {
     stats: BTreeMap<u32, Stat>,
     index: Index,
     sockets: Sockets,
-    locks: Vec<FileLock>,
+    /// Read once somebody waits for one: the kernel waits for all its processors to list them.
+    locks: Option<Vec<FileLock>>,
     family: BTreeSet<u32>,
     processes: BTreeMap<u32, Process>,
     needs: BTreeSet<Need>,
-    /// Who is traced, and by whom; asked for only if somebody waits for children.
-    tracers: Option<Vec<(u32, u32)>>,
+    /// Who is traced by whom, of those who were asked: only if somebody waits for children, and each once.
+    tracers: BTreeMap<u32, Option<u32>>,
+}
+
+/// Whether whoever waits is known to be woken in the end, so that nobody else needs to be looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Settled {
+    Yes,
+    No,
 }
 
 /// Runs one pass.
@@ -48,7 +58,6 @@ pub(crate) fn run(
     pass.memo.freezers.clear();
     let at_ms = machine_file(source, "uptime", boot_ms).unwrap_or(0);
     let forks_before = machine_file(source, "stat", forks);
-    pass.read_locks();
     pass.list()?;
     pass.choose(selection);
     pass.read_family();
@@ -78,7 +87,7 @@ pub(crate) fn run(
             observer_uid: pass.facts.uid,
         },
         processes: pass.processes.into_values().collect(),
-        locks: pass.locks,
+        locks: pass.locks.unwrap_or_default(),
         peeks: Vec::new(),
         gaps: pass.gaps.into_list(),
     })
@@ -117,48 +126,44 @@ impl<'a> Pass<'a> {
             stats: BTreeMap::new(),
             index: Index::default(),
             sockets: Sockets::default(),
-            locks: Vec::new(),
+            locks: None,
             family: BTreeSet::new(),
             processes: BTreeMap::new(),
             needs: BTreeSet::new(),
-            tracers: None,
+            tracers: BTreeMap::new(),
         }
     }
 
     /// Lists the processes; returns those that were not known.
     fn list(&mut self) -> Result<Vec<u32>, ReadError> {
+        let pids = self.source.numbers(".")?.into_iter();
+        let unknown: Vec<u32> = pids.filter(|pid| !self.stats.contains_key(pid)).collect();
+        let source = self.source;
+        let stats = in_shares(&unknown, |share| {
+            let mut text = Vec::new();
+            let read = |&pid: &u32| (pid, stat(source, pid, &mut text));
+            share.iter().map(read).collect::<Vec<_>>()
+        });
         let mut new = Vec::new();
-        let mut text = Vec::new();
-        for pid in self.source.numbers(".")? {
-            if self.stats.contains_key(&pid) {
-                continue;
-            }
-            let path = format!("{pid}/stat");
-            let error = match self.source.read(&path, &mut text) {
-                Ok(()) => match Stat::parse(&text) {
-                    Ok(stat) if stat.is_reaped() => continue,
-                    Ok(stat) => {
-                        if !stat.is_kernel_worker() {
-                            new.push(pid);
-                        }
-                        // A kernel thread is kept too, so that it is not read again.
-                        self.stats.insert(pid, stat);
-                        continue;
+        for (pid, stat) in stats.into_iter().flatten() {
+            match stat {
+                Ok(stat) if stat.is_reaped() => {}
+                Ok(stat) => {
+                    if !stat.is_kernel_worker() {
+                        new.push(pid);
                     }
-                    Err(_) => ReadError::new("parse", &path, Cause::Malformed),
-                },
-                Err(error) => error,
-            };
-            if error.cause != Cause::Gone {
-                self.gaps.of(
-                    Owner {
+                    // A kernel thread is kept too, so that it is not read again.
+                    self.stats.insert(pid, stat);
+                }
+                Err(error) if error.cause == Cause::Gone => {}
+                Err(error) => {
+                    let owner = Owner {
                         pid,
                         tid: None,
                         uid: None,
-                    },
-                    Facet::Process,
-                    &error,
-                );
+                    };
+                    self.gaps.of(owner, Facet::Process, &error);
+                }
             }
         }
         Ok(new)
@@ -189,11 +194,15 @@ impl<'a> Pass<'a> {
                     .collect();
             }
             Selection::Machine => {
-                let suspects: Vec<u32> = programs
-                    .filter(|stat| crate::suspects::is_suspect(self.source, self.facts, stat))
-                    .map(|stat| stat.pid)
-                    .collect();
-                self.family = suspects.into_iter().collect();
+                let programs: Vec<&Stat> = programs.collect();
+                let (source, facts) = (self.source, self.facts);
+                let suspects = in_shares(&programs, |share| {
+                    let suspects = share
+                        .iter()
+                        .filter(|stat| suspects::is_suspect(source, facts, stat));
+                    suspects.map(|stat| stat.pid).collect::<Vec<_>>()
+                });
+                self.family = suspects.into_iter().flatten().collect();
             }
         }
         for &pid in &self.family {
@@ -243,7 +252,6 @@ impl<'a> Pass<'a> {
     /// Looks at every process of the machine for what is needed, until nobody new is needed and nobody new has come.
     fn follow(&mut self) -> Result<Listing, ReadError> {
         for _ in 0..MOST_LISTINGS {
-            self.tracers = None;
             self.index_all();
             self.close();
             if self.list()?.is_empty() {
@@ -273,65 +281,73 @@ impl<'a> Pass<'a> {
     fn close(&mut self) {
         let mut done: BTreeSet<Need> = BTreeSet::new();
         loop {
-            let open: VecDeque<Need> = self.needs.difference(&done).copied().collect();
+            let open: Vec<Need> = self.needs.difference(&done).copied().collect();
             if open.is_empty() {
                 return;
             }
             for need in open {
                 done.insert(need);
-                for pid in self.holders(need) {
-                    if !self.processes.contains_key(&pid) {
-                        self.include(pid);
-                    }
-                    let settles = matches!(need, Need::AnyChild(_));
-                    if settles && self.processes.get(&pid).is_some_and(needs::is_live) {
-                        break;
-                    }
+                if self.fill(need) == Settled::No
+                    && let Need::Children(parent) | Need::AnyChild(parent) = need
+                {
+                    self.needs.insert(Need::Traced(parent));
                 }
             }
         }
     }
 
+    /// Reads whoever is needed for one thing.
+    fn fill(&mut self, need: Need) -> Settled {
+        for pid in self.holders(need) {
+            if !self.processes.contains_key(&pid) {
+                self.include(pid);
+            }
+            let lives = || self.processes.get(&pid).is_some_and(needs::is_live);
+            if matches!(need, Need::AnyChild(_)) && lives() {
+                return Settled::Yes;
+            }
+        }
+        Settled::No
+    }
+
     fn holders(&mut self, need: Need) -> BTreeSet<u32> {
         match need {
             Need::Children(parent) | Need::AnyChild(parent) => self.children(parent),
+            Need::Traced(tracer) => self.traced_by(tracer),
             Need::Process(pid) => BTreeSet::from([pid.0]),
             Need::Locks(file) => {
-                let locks = self.locks.iter().filter(|lock| lock.file == file);
+                let locks = self.known_locks().iter().filter(|lock| lock.file == file);
                 let pids = locks.flat_map(|lock| lock.holder.iter().chain(&lock.waiters));
                 pids.map(|pid| pid.0).collect()
             }
             _ => Holders {
                 source: self.source,
-                index: &self.index,
+                index: &mut self.index,
                 stats: &self.stats,
             }
             .of(need),
         }
     }
 
-    /// Children, and those whom the process traces: wait4 reports both.
-    fn children(&mut self, parent: Pid) -> BTreeSet<u32> {
-        let source = self.source;
+    fn children(&self, parent: Pid) -> BTreeSet<u32> {
         let programs = self.stats.values().filter(|stat| !stat.is_kernel_worker());
-        let mut found: BTreeSet<u32> = programs
-            .clone()
-            .filter(|stat| stat.ppid == parent.0)
-            .map(|stat| stat.pid)
-            .collect();
-        // Whom a process traces, only the traced say: all of them are asked, once.
-        let tracers = self.tracers.get_or_insert_with(|| {
-            programs
-                .filter_map(|stat| Some((stat.pid, tracer(source, stat.pid)?)))
-                .collect()
+        let children = programs.filter(|stat| stat.ppid == parent.0);
+        children.map(|stat| stat.pid).collect()
+    }
+
+    /// Those whom a process traces, and which wait4(2) reports as well. Only they say so: all are asked, once.
+    fn traced_by(&mut self, tracer: Pid) -> BTreeSet<u32> {
+        let programs = self.stats.values().filter(|stat| !stat.is_kernel_worker());
+        let pids = programs.map(|stat| stat.pid);
+        let unasked: Vec<u32> = pids.filter(|pid| !self.tracers.contains_key(pid)).collect();
+        let source = self.source;
+        let asked = in_shares(&unasked, |share| {
+            let ask = |&pid: &u32| (pid, status(source, pid).map(|status| status.tracer));
+            share.iter().map(ask).collect::<Vec<_>>()
         });
-        found.extend(
-            tracers
-                .iter()
-                .filter(|(_, tracer)| *tracer == parent.0)
-                .map(|(pid, _)| *pid),
-        );
-        found
+        self.tracers.extend(asked.into_iter().flatten());
+        let traced = self.tracers.iter().filter(|(_, by)| **by == Some(tracer.0));
+        traced.map(|(pid, _)| *pid).collect()
     }
 
     /// Adds those whose descriptors we may not see: any of them may hold anything.
@@ -357,10 +373,21 @@ impl<'a> Pass<'a> {
         }
     }
 
-    fn read_locks(&mut self) {
+    fn known_locks(&mut self) -> &[FileLock] {
+        let locks = match self.locks.take() {
+            Some(locks) => locks,
+            None => self.read_locks(),
+        };
+        self.locks.insert(locks)
+    }
+
+    fn read_locks(&mut self) -> Vec<FileLock> {
         let text = match self.source.read_list("locks") {
             Ok(text) => text,
-            Err(error) => return self.gaps.machine_read(Facet::Locks, &error),
+            Err(error) => {
+                self.gaps.machine_read(Facet::Locks, &error);
+                return Vec::new();
+            }
         };
         let (lines, unread) = Lock::parse_all(&text);
         if unread > 0 {
@@ -368,7 +395,7 @@ impl<'a> Pass<'a> {
             self.gaps
                 .machine(GapKind::Malformed, Facet::Locks, why, None);
         }
-        self.locks = locks::gather(&lines);
+        locks::gather(&lines)
     }
 
     fn timer_counts(&mut self) -> Option<TimerCounts> {
@@ -388,14 +415,14 @@ fn living_thread(source: &dyn Source, pid: u32) -> Option<u32> {
     tids.into_iter().find(|&tid| tid != pid)
 }
 
+fn stat(source: &dyn Source, pid: u32, text: &mut Vec<u8>) -> Result<Stat, ReadError> {
+    let path = format!("{pid}/stat");
+    source.read(&path, text)?;
+    Stat::parse(text).map_err(|_| ReadError::new("parse", &path, Cause::Malformed))
+}
+
 fn status(source: &dyn Source, pid: u32) -> Option<Status> {
     let mut text = Vec::new();
     source.read(&format!("{pid}/status"), &mut text).ok()?;
     Status::parse(&text).ok()
-}
-
-fn tracer(source: &dyn Source, pid: u32) -> Option<u32> {
-    status(source, pid)
-        .map(|status| status.tracer)
-        .filter(|&tracer| tracer != 0)
 }

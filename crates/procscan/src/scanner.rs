@@ -1,15 +1,19 @@
 //! What a scan is asked for, and who does it.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use pipeclog_waitgraph::channel::Channel;
 use pipeclog_waitgraph::snapshot::{Pid, Snapshot};
 
 use crate::confirm;
 use crate::memo::Memo;
 use crate::pass;
+use crate::peek;
 use crate::pulse::{self, Pulse};
 use crate::source::{Live, ReadError, Recorded, Recorder, Source};
+use crate::watch;
 
 /// How long one question that may hang is waited for. Answers come within a millisecond; the rest is for a machine
 /// under load, on which 250 ms have been seen to pass before the helper ran.
@@ -132,6 +136,28 @@ impl Scanner {
     pub fn written(&mut self, selection: &Selection) -> Result<Option<u64>, ScanError> {
         pulse::written(self.source.as_ref(), selection, &mut self.memo)
             .map_err(|cause| failed(&self.root, cause))
+    }
+
+    /// Looks twice, and again until `is_settled` says that more looks would change nothing or the window has passed: only a
+    /// window shows a reader that does not read.
+    ///
+    /// # Errors
+    ///
+    /// When the root cannot be listed.
+    pub fn watch(
+        &mut self,
+        selection: &Selection,
+        window: Duration,
+        mut is_settled: impl FnMut(&[Snapshot]) -> bool,
+    ) -> Result<Vec<Snapshot>, ScanError> {
+        watch::run(self, selection, window, &mut is_settled)
+    }
+
+    /// Looks into channels of a snapshot: how full they are, and the first bytes that nobody read. This duplicates a reading
+    /// end of each for some microseconds (man 2 pidfd_getfd), so nothing but this does it, and only if it is called. What
+    /// could not be looked into is a gap.
+    pub fn peek(&self, look: &mut Snapshot, channels: &BTreeSet<Channel>) {
+        peek::run(self.source.as_ref(), look, channels);
     }
 
     /// A scan and its confirmation.

@@ -12,7 +12,7 @@ pub(crate) use recorder::Recorder;
 
 use std::io;
 
-use pipeclog_waitgraph::snapshot::{Abi, GapKind, SocketTimeouts};
+use pipeclog_waitgraph::snapshot::{Abi, GapKind, SocketTimeouts, Untrusted};
 
 use crate::parse::Hierarchy;
 
@@ -60,6 +60,13 @@ pub(crate) trait Source: Send + Sync {
 
     /// Whether `SO_RCVTIMEO` or `SO_SNDTIMEO` of a socket is set, asked of a duplicate that lives for that long.
     fn socket_timeouts(&self, pid: u32, fd: u32) -> Result<SocketTimeouts, ReadError>;
+
+    /// What is inside a pipe or a socket, by a duplicate of a reading end with that inode: bounded. The one thing that is no
+    /// passive look, so it is asked for by name alone.
+    fn contents(&self, pid: u32, fd: u32, _inode: u64) -> Result<Contents, ReadError> {
+        let path = format!("{pid}/fd/{fd}");
+        Err(ReadError::new("look into", &path, Cause::Unsupported))
+    }
 
     /// The file of a control group that says whether it is frozen (`cgroup.events` or `freezer.state`).
     fn freezer(&self, hierarchy: Hierarchy, group: &[u8]) -> Result<Vec<u8>, ReadError>;
@@ -171,6 +178,15 @@ pub(crate) struct UnixSocket {
     pub(crate) state: u8,
     /// For one that has connected and is not accepted yet, the listening socket that it waits at.
     pub(crate) listener: Option<u32>,
+}
+
+/// What is inside a pipe or a socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Contents {
+    pub(crate) unread_bytes: u64,
+    /// Of a pipe.
+    pub(crate) capacity_bytes: Option<u64>,
+    pub(crate) head: Untrusted,
 }
 
 /// A file or a fact that could not be had.

@@ -119,7 +119,8 @@ fn told(checked: &Checked, columns: usize) -> String {
         text.push_str("  the file of expectations names another failure: bring it up to date\n");
     }
     if let Some(report) = diagnosis(&checked.finding) {
-        for line in render::human(report, columns.saturating_sub(2)).lines() {
+        for line in render::human(report, render::Width::Columns(columns.saturating_sub(2))).lines()
+        {
             let _ = writeln!(text, "{}", format!("  {line}").trim_end());
         }
     }

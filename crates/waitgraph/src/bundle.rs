@@ -8,12 +8,11 @@ use crate::snapshot::{SCHEMA_VERSION, Snapshot};
 #[derive(Debug, thiserror::Error)]
 pub enum BundleError {
     /// Not JSON of this form.
-    #[error("failed to read the saved looks: {0}")]
+    #[error("this is not what `pipeclog diagnose --save` writes")]
     Malformed(#[from] serde_json::Error),
     /// Written by a program with another form.
     #[error(
-        "failed to read the saved looks: schema version {found}, and this program reads version {SCHEMA_VERSION}; use \
-         the program that wrote them"
+        "their schema has version {found}, and this program reads version {SCHEMA_VERSION}; use the program that wrote them"
     )]
     Version {
         /// What the text says.

@@ -45,6 +45,18 @@ pub enum Channel {
     },
 }
 
+impl Channel {
+    /// The inodes by which the kernel knows it: none of a terminal and of an eventfd, two of a pair of sockets.
+    pub fn inodes(&self) -> Vec<u64> {
+        match self {
+            Self::Pipe { inode } => vec![*inode],
+            Self::Socket { inode, peer } => vec![*inode, *peer],
+            Self::Fifo { file, .. } => vec![file.ino],
+            Self::Pty { .. } | Self::Eventfd { .. } => vec![],
+        }
+    }
+}
+
 impl fmt::Display for Channel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -223,7 +223,12 @@ impl<'a> Examination<'a> {
         let members = graph.reach(start);
         // A certificate that the checker refuses is worth nothing, whoever made it.
         let proof = self.check(&self.analysis.certificate(&members)).ok()?;
-        let kind = self.kind(&members);
+        // Who merely hangs on the loop may hang there by a full channel, which cures nothing when it is made bigger.
+        let kind = self.kind(
+            &cycle
+                .first()
+                .map_or_else(BTreeSet::new, |id| graph.reach(*id)),
+        );
         let found = classify(&self.analysis, graph, &members, &cycle);
         let others = loops::others(&self.analysis, graph, &members, &cycle)
             .iter()
@@ -254,6 +259,7 @@ impl<'a> Examination<'a> {
         )
     }
 
+    /// `members` are the loop and all that it hangs on.
     fn kind(&self, members: &BTreeSet<TaskId>) -> Kind {
         let awaited = || {
             members

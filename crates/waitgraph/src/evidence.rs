@@ -7,7 +7,7 @@ use crate::channel::{Channel, End};
 use crate::class::Class;
 use crate::diagnose::Verdict;
 use crate::phrase;
-use crate::report::{Held, ReportMember};
+use crate::report::{Held, Inside, ReportMember};
 use crate::snapshot::{Gap, GapKind, Pid};
 use crate::world::TaskId;
 
@@ -29,24 +29,32 @@ pub(crate) fn held(analysis: &Analysis<'_>, pid: Pid, channel: &Channel) -> Opti
     let fds = ends
         .into_iter()
         .find_map(|end| world.holding_processes(end).remove(&pid))?;
-    let inodes = match channel {
-        Channel::Pipe { inode } => vec![*inode],
-        Channel::Socket { inode, peer } => vec![*inode, *peer],
-        Channel::Fifo { file, .. } => vec![file.ino],
-        Channel::Pty { .. } | Channel::Eventfd { .. } => vec![],
-    };
-    let peek = world
-        .second
-        .peeks
-        .iter()
-        .find(|p| inodes.contains(&p.inode));
     Some(Held {
         channel: channel.clone(),
         pid,
         fds,
-        unread_bytes: peek.and_then(|p| p.unread_bytes),
-        head: peek.map(|p| p.head.clone()),
     })
+}
+
+/// What was seen inside the channels of those who are told.
+pub(crate) fn inside(analysis: &Analysis<'_>, members: &[ReportMember]) -> Vec<Inside> {
+    let told = members.iter().filter(|member| member.in_loop);
+    let channels: BTreeSet<&Channel> = told.filter_map(|m| m.channel.as_ref()).collect();
+    let mut inside: Vec<Inside> = Vec::new();
+    for channel in channels {
+        let inodes = channel.inodes();
+        for peek in &analysis.world.second.peeks {
+            // Each side of a pair of sockets names it by its own end first: it is one channel all the same.
+            let is_told = inside.iter().any(|known| known.peek == *peek);
+            if inodes.contains(&peek.inode) && !is_told {
+                inside.push(Inside {
+                    channel: channel.clone(),
+                    peek: peek.clone(),
+                });
+            }
+        }
+    }
+    inside
 }
 
 /// Classes that the same facts fit, and that a reader may know the hang by; those of `other_loops` among them.

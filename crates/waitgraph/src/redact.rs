@@ -10,6 +10,9 @@ use crate::wait::Wait;
 /// What stands where something was taken out.
 const REDACTED: &str = "(redacted)";
 
+/// What a gap says once its text, which may hold a path, is taken out; its kind and its process still stand in the data.
+const GAP: &str = "something could not be read (what and why was redacted)";
+
 /// Takes out of `looks` every argument, every path (of a program all but its last part), the captured bytes and the
 /// texts of gaps. Programs keep their names, and those that differed still differ: the verdict is the same.
 pub fn redact(looks: &mut [Snapshot]) {
@@ -28,15 +31,17 @@ pub fn redact(looks: &mut [Snapshot]) {
             peek.head = hidden(&peek.head);
         }
         for gap in &mut look.gaps {
-            gap.why = REDACTED.to_owned();
+            gap.why = GAP.to_owned();
             gap.remedy = None;
         }
     }
 }
 
 fn redact_process(process: &mut Process, programs: &BTreeMap<Untrusted, usize>) {
-    for argument in process.cmdline.iter_mut().skip(1) {
-        *argument = hidden(argument);
+    // One word stands for all arguments: how many they were is nobody's business either.
+    process.cmdline.truncate(2);
+    if let Some(arguments) = process.cmdline.get_mut(1) {
+        *arguments = REDACTED.into();
     }
     if let Some(program) = process.cmdline.first_mut() {
         *program = last_part(program).to_vec().into();

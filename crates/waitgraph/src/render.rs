@@ -5,12 +5,17 @@
 mod diagram;
 mod human;
 mod markdown;
+mod prose;
 
 pub use diagram::{dot, mermaid};
 pub use human::{class, human};
 pub use markdown::markdown;
+pub use prose::{Prose, Width};
 
-use crate::report::{Actor, Report};
+use crate::channel::Channel;
+use crate::report::{Actor, Inside, Report};
+use crate::snapshot::Gap;
+use crate::untrusted::Untrusted;
 
 /// The report as JSON, indented, with a final newline. The same report gives the same bytes.
 ///
@@ -55,6 +60,55 @@ fn command(actor: &Actor, limit: usize) -> String {
         .take(limit.saturating_sub(1))
         .chain(['…'])
         .collect()
+}
+
+/// Gaps for people: those of the same kind about the same facet once, with how many more there are, and with the command
+/// that closes them. What helps for each process by itself helps for whoever was asked about, and shows the others too.
+fn condensed(report: &Report) -> Vec<(String, Option<String>)> {
+    let mut kinds: Vec<(&Gap, usize)> = Vec::new();
+    for gap in &report.gaps {
+        let like =
+            |known: &&mut (&Gap, usize)| (known.0.kind, known.0.facet) == (gap.kind, gap.facet);
+        match kinds.iter_mut().find(like) {
+            Some((_, more)) => *more += 1,
+            None => kinds.push((gap, 0)),
+        }
+    }
+    let shown = |(gap, more): (&Gap, usize)| {
+        let why = Untrusted::from(gap.why.as_str()).escaped();
+        let why = match more {
+            0 => why,
+            more => format!("{why} (and {more} more like it)"),
+        };
+        let of_one = gap.pid.is_some() && more > 0;
+        let of_its_own = gap.pid.map_or_else(String::new, |pid| format!(" {pid}"));
+        let of_target = format!(" {}", report.target.task.pid);
+        let remedy = gap.remedy.as_deref().map(|remedy| match of_one {
+            true => remedy.replace(&of_its_own, &of_target),
+            false => remedy.to_owned(),
+        });
+        let remedy = remedy.map(|remedy| Untrusted::from(remedy.as_str()).escaped());
+        (why, remedy)
+    };
+    kinds.into_iter().map(shown).collect()
+}
+
+/// Characters of what is stuck that any format shows at most.
+const HEAD_CHARS: usize = 400;
+
+/// `pipe:[9]: 65536 of 65536 bytes unread`; of a pair of sockets, at which of them.
+fn inside(found: &Inside) -> String {
+    let peek = &found.peek;
+    let at = match &found.channel {
+        Channel::Socket { .. } => format!(", at {}", peek.inode),
+        _ => String::new(),
+    };
+    let level = match (peek.unread_bytes, peek.capacity_bytes) {
+        (Some(unread), Some(capacity)) => format!("{unread} of {capacity} bytes unread"),
+        (Some(unread), None) => format!("{unread} bytes unread"),
+        (None, _) => "it does not say how much is unread".to_owned(),
+    };
+    format!("{}{at}: {level}", found.channel)
 }
 
 /// `3 d 4 h`, `5 h 2 min`, `12 min`, `47 s`, `300 ms`.

@@ -9,7 +9,7 @@ use crate::certificate::Certificate;
 use crate::channel::Channel;
 use crate::class::Class;
 use crate::fixes::Language;
-use crate::snapshot::{Gap, Pid};
+use crate::snapshot::{Gap, Peek, Pid};
 use crate::untrusted::Untrusted;
 use crate::world::TaskId;
 
@@ -36,6 +36,8 @@ pub struct Report {
     pub verdict: VerdictName,
     /// How sure that is.
     pub confidence: Confidence,
+    /// What it comes to, with all that is told beside it: the exit code says the same.
+    pub finding: Finding,
     /// Of a deadlock: whether a bigger buffer would cure it.
     pub deadlock: Option<Kind>,
     /// Its class.
@@ -52,6 +54,8 @@ pub struct Report {
     pub culprit: Option<Culprit>,
     /// The way out.
     pub fix: Option<Fix>,
+    /// What was inside their channels; empty unless that was asked for by name.
+    pub inside: Vec<Inside>,
     /// What a `probable` verdict takes for granted, in sentences.
     pub assumptions: Vec<Assumed>,
     /// What every verdict takes for granted, in sentences.
@@ -87,6 +91,21 @@ pub enum VerdictName {
     Progressing,
     /// The evidence does not suffice; the gaps say what is missing.
     Unproven,
+}
+
+/// What a diagnosis comes to, the gravest last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Finding {
+    /// Nothing is stuck for good, as far as was seen.
+    Nothing,
+    /// The evidence does not suffice.
+    Incomplete,
+    /// A probable deadlock, a leak, a stall.
+    Suspected,
+    /// A proven deadlock.
+    Proven,
 }
 
 /// How sure a verdict is.
@@ -177,10 +196,16 @@ pub struct Held {
     pub pid: Pid,
     /// Under which numbers.
     pub fds: BTreeSet<u32>,
-    /// Bytes in it that nobody read; known only if it was looked into.
-    pub unread_bytes: Option<u64>,
-    /// The first of them.
-    pub head: Option<Untrusted>,
+}
+
+/// What was inside a channel of those who take part: known only if it was looked into.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Inside {
+    /// The channel.
+    pub channel: Channel,
+    /// What the kernel said of it. A pair of sockets has two, one for each direction.
+    pub peek: Peek,
 }
 
 /// The way out.
@@ -203,6 +228,52 @@ pub struct Assumed {
     pub text: String,
     /// As data.
     pub assumption: Assumption,
+}
+
+impl Report {
+    /// Whether more looks could not make the verdict any stronger.
+    pub fn is_settled(&self) -> bool {
+        match self.verdict {
+            VerdictName::Deadlocked => self.confidence == Confidence::Proven,
+            VerdictName::Leaked | VerdictName::Stalled | VerdictName::Stopped => true,
+            VerdictName::Waiting | VerdictName::Progressing | VerdictName::Unproven => false,
+        }
+    }
+
+    /// This report and those beside it, the gravest first; among equals its own comes first.
+    pub fn by_gravity(&self) -> Vec<&Self> {
+        let mut all: Vec<&Self> = std::iter::once(self).chain(&self.beside).collect();
+        all.sort_by_key(|report| std::cmp::Reverse(report.own_finding()));
+        all
+    }
+
+    /// The channels on which those who take part wait, here and beside it.
+    pub fn channels(&self) -> BTreeSet<Channel> {
+        let own = self.members.iter().filter(|member| member.in_loop);
+        let own = own.filter_map(|member| member.channel.clone());
+        own.chain(self.beside.iter().flat_map(Self::channels))
+            .collect()
+    }
+
+    fn own_finding(&self) -> Finding {
+        Finding::of(self.verdict, self.confidence)
+    }
+}
+
+impl Finding {
+    /// What a verdict by itself comes to.
+    pub fn of(verdict: VerdictName, confidence: Confidence) -> Self {
+        match (verdict, confidence) {
+            (VerdictName::Deadlocked, Confidence::Proven) => Self::Proven,
+            (VerdictName::Deadlocked | VerdictName::Leaked | VerdictName::Stalled, _) => {
+                Self::Suspected
+            }
+            (VerdictName::Unproven, _) => Self::Incomplete,
+            (VerdictName::Stopped | VerdictName::Waiting | VerdictName::Progressing, _) => {
+                Self::Nothing
+            }
+        }
+    }
 }
 
 impl VerdictName {

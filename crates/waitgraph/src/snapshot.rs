@@ -267,8 +267,9 @@ pub struct FileLock {
 
 /// What is inside a channel: read only when asked for by name, since it opens a duplicate for a moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Peek {
-    /// Inode of the pipe or socket.
+    /// Inode of the pipe, or of the socket that the bytes wait at.
     pub inode: u64,
     /// Bytes unread in it (FIONREAD).
     pub unread_bytes: Option<u64>,

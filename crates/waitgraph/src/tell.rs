@@ -14,7 +14,7 @@ use crate::headline;
 use crate::leak::Leak;
 use crate::phrase;
 use crate::report::{
-    Actor, Assumed, Confidence, Culprit, Held, Kind, Report, SCHEMA_VERSION, VerdictName,
+    Actor, Assumed, Confidence, Culprit, Finding, Held, Kind, Report, SCHEMA_VERSION, VerdictName,
 };
 use crate::snapshot::{Pid, Snapshot};
 use crate::stall::Stall;
@@ -90,17 +90,26 @@ pub(crate) fn report(
             .map(fixes::language_of);
         fixes::fix(class, language.unwrap_or(Language::Any))
     });
+    let members = evidence::members(analysis, &part.told, shape, &part.rest);
+    let name = name_of(verdict);
+    let confidence = part.confidence.unwrap_or(Confidence::Observed);
+    let finding = beside
+        .iter()
+        .map(|other| other.finding)
+        .fold(Finding::of(name, confidence), Finding::max);
     Report {
         schema_version: SCHEMA_VERSION,
-        verdict: name_of(verdict),
-        confidence: part.confidence.unwrap_or(Confidence::Observed),
+        verdict: name,
+        confidence,
+        finding,
         deadlock: part.kind,
         class: part.class,
         related: evidence::related(analysis, &part.told, part.class, part.related),
         headline: part.headline,
         target: phrase::actor(world, first_task(analysis, target))
             .unwrap_or_else(|| unseen(target)),
-        members: evidence::members(analysis, &part.told, shape, &part.rest),
+        inside: evidence::inside(analysis, &members),
+        members,
         culprit: part.culprit,
         fix,
         assumptions: assumptions
@@ -124,6 +133,7 @@ pub(crate) fn nothing_seen(target: Pid) -> Report {
         schema_version: SCHEMA_VERSION,
         verdict: VerdictName::Unproven,
         confidence: Confidence::Observed,
+        finding: Finding::Incomplete,
         deadlock: None,
         class: None,
         related: Vec::new(),
@@ -134,6 +144,7 @@ pub(crate) fn nothing_seen(target: Pid) -> Report {
         members: Vec::new(),
         culprit: None,
         fix: None,
+        inside: Vec::new(),
         assumptions: Vec::new(),
         closed_world: Vec::new(),
         gaps: Vec::new(),
@@ -246,8 +257,6 @@ fn leaked(analysis: &Analysis<'_>, leak: &Leak) -> Part {
         channel: leak.channel.clone(),
         pid: *pid,
         fds: fds.clone(),
-        unread_bytes: None,
-        head: None,
     });
     let culprit = phrase::actor(world, leak.reader).map(|actor| Culprit {
         actor,

@@ -3,20 +3,19 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anstream::eprintln;
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use pipeclog_procscan::{Scanner, Selection};
 use pipeclog_waitgraph::Untrusted;
-use pipeclog_waitgraph::report::{Confidence, Report, VerdictName};
+use pipeclog_waitgraph::report::{Finding, Report};
 use pipeclog_waitgraph::snapshot::{Gap, GapKind, Pid, Snapshot};
 use pipeclog_waitgraph::{Diagnosis, bundle, diagnose, diagnose_all, redact, render};
 
 use crate::table;
-use crate::units::duration;
+use crate::units::{duration, pid};
 
 /// What to look at, and how to tell it.
 ///
@@ -26,7 +25,7 @@ use crate::units::duration;
 #[command(arg_required_else_help = true)]
 pub(crate) struct DiagnoseArgs {
     /// The processes; those around them are found by themselves.
-    #[arg(value_name = "PID", required_unless_present_any = ["all", "from"])]
+    #[arg(value_name = "PID", value_parser = pid, required_unless_present_any = ["all", "from"])]
     pids: Vec<u32>,
     /// Look at the whole machine.
     #[arg(long, conflicts_with = "pids")]
@@ -37,6 +36,10 @@ pub(crate) struct DiagnoseArgs {
     /// Watch on for this long, where a wait may yet end by a timeout or a reader may yet read.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     look: Option<Duration>,
+    /// Look inside the channels of those who wait: how full they are, and the first bytes that nobody read. This duplicates a
+    /// reading end of each for some microseconds; without it no end of a pipe is touched.
+    #[arg(long, conflicts_with = "from")]
+    peek: bool,
     /// Write what was seen to this file, for `--from` on any machine.
     #[arg(long, value_name = "FILE", conflicts_with = "from")]
     save: Option<PathBuf>,
@@ -62,14 +65,6 @@ enum Format {
     Mermaid,
 }
 
-const PROVEN: u8 = 1;
-const SUSPECTED: u8 = 3;
-const INCOMPLETE: u8 = 4;
-
-/// Between the looks of a single diagnosis: long enough for whoever runs at all to be seen running.
-const BETWEEN: Duration = Duration::from_millis(120);
-/// Between looks while watching on.
-const TICK: Duration = Duration::from_millis(250);
 /// A window over which a reader that does not read is told.
 const WINDOW: Duration = Duration::from_millis(1200);
 
@@ -77,11 +72,9 @@ pub(crate) fn run(args: &DiagnoseArgs) -> anyhow::Result<ExitCode> {
     let targets: Vec<Pid> = args.pids.iter().copied().map(Pid).collect();
     let mut looks = match &args.from {
         Some(path) => {
-            let text = std::fs::read_to_string(path);
-            let text = text
-                .with_context(|| format!("failed to read the looks saved in {}", path.display()))?;
-            bundle::load(&text)
-                .with_context(|| format!("failed to read the looks saved in {}", path.display()))?
+            let failed = || format!("failed to read the looks saved in {}", path.display());
+            let text = std::fs::read_to_string(path).with_context(failed)?;
+            bundle::load(&text).with_context(failed)?
         }
         None => look(args, &targets)?,
     };
@@ -97,80 +90,60 @@ pub(crate) fn run(args: &DiagnoseArgs) -> anyhow::Result<ExitCode> {
             path.display()
         );
     }
-    let diagnoses: Vec<Diagnosis> = if targets.is_empty() {
-        diagnose_all(&looks)
-    } else {
-        targets
-            .iter()
-            .map(|target| diagnose(&looks, *target))
-            .collect()
-    };
+    let diagnoses = diagnoses(&looks, &targets);
     tell(args, &diagnoses)?;
     if diagnoses.is_empty() {
         return Ok(tell_what_is_missing(&looks));
     }
-    Ok(ExitCode::from(
-        diagnoses
-            .iter()
-            .map(|diagnosis| code(diagnosis.report()))
-            .max_by_key(rank)
-            .unwrap_or(0),
-    ))
+    let found = diagnoses
+        .iter()
+        .map(|diagnosis| diagnosis.report().finding)
+        .max();
+    Ok(ExitCode::from(code(found.unwrap_or(Finding::Nothing))))
 }
 
-/// Looks at the machine: twice; again over a window where nothing is proven, since only that shows a reader that does not read;
-/// and for as long as was asked.
+fn diagnoses(looks: &[Snapshot], targets: &[Pid]) -> Vec<Diagnosis> {
+    match targets {
+        [] => diagnose_all(looks),
+        targets => targets
+            .iter()
+            .map(|target| diagnose(looks, *target))
+            .collect(),
+    }
+}
+
 fn look(args: &DiagnoseArgs, targets: &[Pid]) -> anyhow::Result<Vec<Snapshot>> {
-    let selection = if args.all {
-        Selection::Machine
-    } else {
-        Selection::Tree(targets.to_vec())
+    let selection = match args.all {
+        true => Selection::Machine,
+        false => Selection::Tree(targets.to_vec()),
     };
     let mut scanner = Scanner::new("/proc")?;
-    let started = Instant::now();
-    let mut looks = vec![scanner.scan(&selection)?];
-    if let Some(missing) = targets
-        .iter()
-        .find(|target| looks.iter().all(|look| look.process(**target).is_none()))
-    {
+    let missing = |look: &Snapshot| {
+        targets
+            .iter()
+            .find(|target| look.process(**target).is_none())
+    };
+    let is_settled = |looks: &[Snapshot]| {
+        let settled = |target: &Pid| diagnose(looks, *target).report().is_settled();
+        looks.first().is_none_or(|first| missing(first).is_some())
+            || (!targets.is_empty() && targets.iter().all(settled))
+    };
+    let mut looks = scanner.watch(&selection, args.look.unwrap_or(WINDOW), is_settled)?;
+    if let Some(missing) = looks.first().and_then(missing) {
         anyhow::bail!(
-            "there is no process {missing}: it may have ended; `pipeclog diagnose --all` looks at every process"
+            "failed to find process {missing}: it has ended, or /proc does not show it to this user; \
+             `pipeclog diagnose --all` looks at every process"
         );
     }
-    loop {
-        pause(if looks.len() == 1 { BETWEEN } else { TICK });
-        let next = match looks.last() {
-            Some(last) => scanner.confirm(&selection, last)?,
-            None => scanner.scan(&selection)?,
-        };
-        looks.push(next);
-        let window = args.look.unwrap_or(WINDOW);
-        let settled = |target: &Pid| {
-            let report = diagnose(&looks, *target);
-            is_settled(report.report())
-        };
-        let settled = !targets.is_empty() && targets.iter().all(settled);
-        if settled || started.elapsed() >= window {
-            return Ok(looks);
+    if args.peek {
+        let found = diagnoses(&looks, targets);
+        let channels = found.iter().flat_map(|found| found.report().channels());
+        let channels = channels.collect();
+        if let Some(last) = looks.last_mut() {
+            scanner.peek(last, &channels);
         }
     }
-}
-
-/// Whether more looks could not make the verdict any stronger.
-fn is_settled(report: &Report) -> bool {
-    match report.verdict {
-        VerdictName::Deadlocked => report.confidence == Confidence::Proven,
-        VerdictName::Leaked | VerdictName::Stalled | VerdictName::Stopped => true,
-        VerdictName::Waiting | VerdictName::Progressing | VerdictName::Unproven => false,
-    }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "time passing between two looks is what is asked for"
-)]
-fn pause(time: Duration) {
-    thread::sleep(time);
+    Ok(looks)
 }
 
 fn tell(args: &DiagnoseArgs, diagnoses: &[Diagnosis]) -> anyhow::Result<()> {
@@ -189,7 +162,7 @@ fn tell(args: &DiagnoseArgs, diagnoses: &[Diagnosis]) -> anyhow::Result<()> {
             print!("\n");
         }
         let text = match args.format {
-            Format::Human => render::human(report, table::text_columns()),
+            Format::Human => render::human(report, table::text_width()),
             Format::Json => render::json(report)?,
             Format::Markdown => render::markdown(report),
             Format::Dot => render::dot(report),
@@ -218,31 +191,14 @@ fn tell_what_is_missing(looks: &[Snapshot]) -> ExitCode {
         "pipeclog: {} processes could not be read whole, and may be stuck: {why}; try: {remedy}",
         processes.len()
     );
-    ExitCode::from(INCOMPLETE)
+    ExitCode::from(code(Finding::Incomplete))
 }
 
-fn code(report: &Report) -> u8 {
-    let own = match (report.verdict, report.confidence) {
-        (VerdictName::Deadlocked, Confidence::Proven) => PROVEN,
-        (VerdictName::Deadlocked | VerdictName::Leaked | VerdictName::Stalled, _) => SUSPECTED,
-        (VerdictName::Unproven, _) => INCOMPLETE,
-        (VerdictName::Stopped | VerdictName::Waiting | VerdictName::Progressing, _) => 0,
-    };
-    report
-        .beside
-        .iter()
-        .map(code)
-        .chain([own])
-        .max_by_key(rank)
-        .unwrap_or(own)
-}
-
-/// The worst first: proven, suspected, incomplete, nothing.
-fn rank(code: &u8) -> u8 {
-    match *code {
-        PROVEN => 3,
-        SUSPECTED => 2,
-        INCOMPLETE => 1,
-        _ => 0,
+fn code(finding: Finding) -> u8 {
+    match finding {
+        Finding::Nothing => 0,
+        Finding::Proven => 1,
+        Finding::Suspected => 3,
+        Finding::Incomplete => 4,
     }
 }

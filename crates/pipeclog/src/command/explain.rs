@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use pipeclog_waitgraph::class::Class;
 use pipeclog_waitgraph::classes::Classes;
-use pipeclog_waitgraph::render;
+use pipeclog_waitgraph::render::{self, Prose};
 
 use crate::table;
 
@@ -20,9 +20,12 @@ pub(crate) fn run(slug: Option<&str>) -> anyhow::Result<ExitCode> {
             .map(|class| class.slug().len())
             .max()
             .unwrap_or(0);
+        let mut list = Prose::new(table::text_width());
         for about in classes.iter() {
-            println!("{:width$}  {}", about.slug.slug(), about.title);
+            let lead = format!("{:width$}  ", about.slug.slug());
+            list.hanging(&lead, &about.title, &" ".repeat(width + 2));
         }
+        print!("{}", list.into_text());
         return Ok(ExitCode::SUCCESS);
     };
     let about = slug
@@ -38,6 +41,6 @@ pub(crate) fn run(slug: Option<&str>) -> anyhow::Result<ExitCode> {
             };
             anyhow::anyhow!("there is no class {slug:?}{hint}; `pipeclog explain` lists them all")
         })?;
-    println!("{}", render::class(about, table::text_columns()).trim_end());
+    println!("{}", render::class(about, table::text_width()).trim_end());
     Ok(ExitCode::SUCCESS)
 }

@@ -8,7 +8,10 @@ use clap::{Args, ValueEnum};
 use pipeclog_pipemodel::PageSize;
 use pipeclog_pipemodel::limits::{Limits, NewPipe, Privilege, ShrunkPipe, SysctlFiles, UserPages};
 use pipeclog_procscan::limits::{HeldPipes, PipeLimitFiles};
+use pipeclog_waitgraph::render::Prose;
 use serde_json::json;
+
+use crate::table;
 
 /// How to tell it.
 #[derive(Debug, Args)]
@@ -95,42 +98,56 @@ fn tell(limits: &Limits, privilege: Privilege, held: HeldPipes, held_pages: u64,
         UserPages::Unlimited => "no limit".to_owned(),
         UserPages::AtMost(pages) => format!("{pages} pages"),
     };
-    println!("a new pipe gets now          {new_pipe} bytes");
-    println!(
-        "it can be grown to           {} bytes (pipe-max-size)",
-        limits.max_bytes
+    let mut text = Prose::new(table::text_width());
+    let mut row = |what: &str, says: String| {
+        text.hanging(&format!("{what:28} "), &says, "    ");
+    };
+    row("a new pipe gets now", format!("{new_pipe} bytes"));
+    row(
+        "it can be grown to",
+        format!("{} bytes (pipe-max-size)", limits.max_bytes),
     );
-    println!(
-        "soft limit of a user         {} (pipe-user-pages-soft)",
-        limit(limits.user_pages_soft)
+    row(
+        "soft limit of a user",
+        format!("{} (pipe-user-pages-soft)", limit(limits.user_pages_soft)),
     );
-    println!(
-        "hard limit of a user         {} (pipe-user-pages-hard)",
-        limit(limits.user_pages_hard)
+    row(
+        "hard limit of a user",
+        format!("{} (pipe-user-pages-hard)", limit(limits.user_pages_hard)),
     );
     if let Some(bytes) = above_soft_limit(limits) {
-        println!("a pipe above the soft limit  {bytes} bytes, and growing it is refused");
+        row(
+            "a pipe above the soft limit",
+            format!("{bytes} bytes, and growing it is refused"),
+        );
     }
-    println!(
-        "pipes that this user holds   {} ({held_pages} pages if all are of the usual size)",
-        held.pipes
+    row(
+        "pipes that this user holds",
+        format!(
+            "{} ({held_pages} pages if all are of the usual size)",
+            held.pipes
+        ),
     );
     if let Some(left) = limits.usual_pipes_left(held_pages) {
-        println!("pipes of the usual size left {left}");
+        row("pipes of the usual size left", left.to_string());
     }
     if held.unreadable > 0 {
-        println!(
-            "not counted                  {} processes of this user that could not be read",
-            held.unreadable
+        row(
+            "not counted",
+            format!(
+                "{} processes of this user that could not be read",
+                held.unreadable
+            ),
         );
     }
     match privilege {
         Privilege::Ordinary => {}
         Privilege::SysAdmin => {
-            println!("this process is exempt from the limits of a user (CAP_SYS_ADMIN)")
+            text.wrapped("this process is exempt from the limits of a user (CAP_SYS_ADMIN)");
         }
         Privilege::SysResource => {
-            println!("this process is exempt from every limit (CAP_SYS_RESOURCE)")
+            text.wrapped("this process is exempt from every limit (CAP_SYS_RESOURCE)");
         }
     }
+    print!("{}", text.into_text());
 }

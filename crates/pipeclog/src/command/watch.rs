@@ -135,7 +135,7 @@ fn tell(args: &WatchArgs, event: &Event<'_>, teller: &mut Teller) {
                     "the command is stuck for good; ending it:"
                 }
             };
-            let text = render::human(diagnosis.report(), table::text_columns());
+            let text = render::human(diagnosis.report(), table::text_width());
             teller.tell(format!("pipeclog watch: {then}\n{}\n", text.trim_end()));
             if args.on_deadlock == Reaction::Dump && *whose == Whose::Command {
                 teller.tell(match dump(args, looks) {
@@ -183,7 +183,7 @@ fn out_of_time(args: &WatchArgs, why: EndedBy, diagnoses: &[Diagnosis]) -> Strin
     };
     let mut text = format!("pipeclog watch: {why}; what everything waited for:\n");
     if let [command, others @ ..] = diagnoses {
-        text += render::human(command.report(), table::text_columns()).trim_end();
+        text += render::human(command.report(), table::text_width()).trim_end();
         text.push('\n');
         // Those of the command's own diagnosis have had their say.
         for other in others {

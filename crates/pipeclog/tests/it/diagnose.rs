@@ -69,3 +69,49 @@ fn a_process_that_is_not_there_is_an_error() {
     assert_eq!(ran.code, 2, "{ran:?}");
     assert!(ran.stderr.contains("4194303"), "{}", ran.stderr);
 }
+
+#[test]
+fn what_is_stuck_is_shown_if_that_is_asked_for_and_only_then() {
+    let ran = hung("pipeclog diagnose --peek $parent");
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.stdout.contains("looked inside"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("bytes unread"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("begins: \\0\\0"), "{}", ran.stdout);
+    let ran = hung("pipeclog diagnose $parent");
+    assert!(!ran.stdout.contains("unread\n"), "{}", ran.stdout);
+}
+
+#[test]
+fn a_deadlock_below_a_live_process_comes_first_and_decides_the_exit_code() {
+    let ran = hung("pipeclog diagnose $$");
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(
+        ran.stdout.starts_with("deadlock, proven: "),
+        "{}",
+        ran.stdout
+    );
+    assert!(
+        ran.stdout.contains("which was asked about:"),
+        "{}",
+        ran.stdout
+    );
+}
+
+#[test]
+fn wrong_input_is_told_once_with_what_to_do() {
+    let ran = pipeclog(&["diagnose", "abc"]);
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(ran.stderr.contains("pgrep"), "{}", ran.stderr);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("looks.json");
+    std::fs::write(&file, "{").unwrap();
+    let ran = pipeclog(&["diagnose", "--from", &file.display().to_string()]);
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert_eq!(
+        ran.stderr.matches("failed to read").count(),
+        1,
+        "{}",
+        ran.stderr
+    );
+    assert!(ran.stderr.contains("--save"), "{}", ran.stderr);
+}

@@ -17,7 +17,7 @@ use pipeclog_waitgraph::snapshot::{Abi, SocketTimeouts};
 use rustix::fs::{AtFlags, Mode, OFlags, RawDir, ResolveFlags, Statx, StatxFlags};
 use rustix::path::DecInt;
 
-use super::{Cause, Facts, FileStat, ReadError, Source, Start, UnixSocket};
+use super::{Cause, Contents, Facts, FileStat, ReadError, Source, Start, UnixSocket};
 use crate::duplicate;
 use crate::lane::Lane;
 use crate::parse::{Hierarchy, Mount, Mounts};
@@ -258,6 +258,14 @@ impl Source for Live {
 
     fn socket_timeouts(&self, pid: u32, fd: u32) -> Result<SocketTimeouts, ReadError> {
         duplicate::socket_timeouts(pid, fd)
+    }
+
+    fn contents(&self, pid: u32, fd: u32, inode: u64) -> Result<Contents, ReadError> {
+        let path = format!("{pid}/fd/{fd}");
+        match self.lane.ask(move || duplicate::contents(pid, fd, inode)) {
+            Ok(answer) => answer,
+            Err(_) => Err(ReadError::new("look into", &path, Cause::TimedOut)),
+        }
     }
 
     fn freezer(&self, hierarchy: Hierarchy, group: &[u8]) -> Result<Vec<u8>, ReadError> {

@@ -168,9 +168,17 @@ fn a_program_that_changed_its_user_is_unreadable_to_that_user_and_the_reason_is_
 
 #[test]
 fn a_proc_that_hides_processes_is_noticed() {
-    let line = r#"exec unshare --mount sh -c 'mount -t proc -o hidepid=2 proc /proc || exit 77
-        exec setpriv --reuid 65534 --regid 65534 --clear-groups "$@"' sh "$@""#;
-    let Some(snapshot) = scan_by(line, Pid(std::process::id())) else {
+    for mode in [1, 2, 4] {
+        notices_hidden(mode);
+    }
+}
+
+fn notices_hidden(mode: u32) {
+    let line = format!(
+        r#"exec unshare --mount sh -c 'mount -t proc -o hidepid={mode} proc /proc || exit 77
+        exec setpriv --reuid 65534 --regid 65534 --clear-groups "$@"' sh "$@""#
+    );
+    let Some(snapshot) = scan_by(&line, Pid(std::process::id())) else {
         return;
     };
     assert_eq!(snapshot.scan.listing, Listing::Partial);

@@ -12,6 +12,9 @@ use crate::shape::{Shape, is_installed, process};
 /// The scan's own bounds add up to a second or two; a hang is for ever.
 const BOUND: Duration = Duration::from_secs(60);
 
+/// Scans of a target that is there to hang them.
+const RUNS: usize = 100;
+
 #[test]
 fn a_target_on_a_dead_file_system_hangs_nobody_and_what_was_left_out_is_named() {
     let directory = tempfile::tempdir().unwrap();
@@ -33,6 +36,9 @@ fn a_target_on_a_dead_file_system_hangs_nobody_and_what_was_left_out_is_named() 
         }
         std::thread::park_timeout(Duration::from_millis(5));
     };
+    for _ in 0..RUNS {
+        assert!(has_left_out(&scan_bounded(&shape), &shape));
+    }
     let target = process(&snapshot, shape.pid());
     assert!(target.cmdline.is_empty());
     let unread = |wait: &Wait| matches!(wait, Wait::Poll { set: None, .. });

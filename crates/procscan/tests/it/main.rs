@@ -7,6 +7,8 @@ mod denied;
 mod fixtures;
 mod hung;
 mod namespaces;
+mod parsers;
+mod peek;
 mod records;
 mod shape;
 mod storm;

@@ -60,7 +60,7 @@ fn a_scan_neither_traces_nor_signals_nor_opens_what_targets_have_open() {
             .split_once(' ')
             .map_or("", |(_, rest)| rest.trim_start());
         let opens = call.starts_with("open");
-        let forbidden = ["ptrace(", "kill(", "tkill(", "tgkill(", "pidfd_send_signal("]
+        let forbidden = ["ptrace(", "kill(", "tkill(", "tgkill(", "pidfd_send_signal(", "pidfd_getfd("]
             .iter()
             .any(|name| call.starts_with(name))
             || call.contains("F_SETFL")

@@ -19,8 +19,9 @@ struct Arrow {
     label: String,
 }
 
-/// The loop in Graphviz's DOT.
+/// The gravest loop in Graphviz's DOT.
 pub fn dot(report: &Report) -> String {
+    let report = gravest(report);
     let members = drawn(report);
     let mut text = String::from("digraph pipeclog {\n  node [shape=box];\n");
     let _ = writeln!(text, "  label=\"{}\";", dot_text(&report.headline));
@@ -44,8 +45,13 @@ pub fn dot(report: &Report) -> String {
     text
 }
 
-/// The loop as a Mermaid flowchart.
+/// The gravest loop as a Mermaid flowchart.
 pub fn mermaid(report: &Report) -> String {
+    flowchart(gravest(report))
+}
+
+/// The report's own loop.
+pub(super) fn flowchart(report: &Report) -> String {
     let members = drawn(report);
     let mut text = String::from("flowchart TD\n");
     for (at, member) in members.iter().enumerate() {
@@ -61,6 +67,10 @@ pub fn mermaid(report: &Report) -> String {
         );
     }
     text
+}
+
+fn gravest(report: &Report) -> &Report {
+    report.by_gravity().first().copied().unwrap_or(report)
 }
 
 fn drawn(report: &Report) -> Vec<&ReportMember> {

@@ -2,51 +2,65 @@
 
 use crate::classes::ClassText;
 use crate::report::{Kind, Report, ReportMember, VerdictName};
-use crate::untrusted::Untrusted;
 
-use super::{command, duration, title};
+use super::prose::Prose;
+use super::{Width, command, condensed, duration, inside, title};
 
-/// The verdict in its first line; then the loop as a picture, who takes part, why, and the way out.
+/// Characters of a command line that are shown at most.
+const COMMAND_CHARS: usize = 100;
+
+/// The gravest verdict in its first line; then the loop as a picture, who takes part, why, and the way out. Deadlocks among
+/// the descendants come before the verdict of a process that has none of its own.
 ///
-/// Plain text without colour, safe for a terminal. Prose is wrapped at `columns`; the first line is not, so that the
-/// verdict can be cut out of a log by line.
-pub fn human(report: &Report, columns: usize) -> String {
-    let mut text = Prose {
-        text: String::new(),
-        columns: columns.max(40),
-    };
-    text.line(&report.headline);
-    picture(&mut text, report);
-    facts(&mut text, report);
-    why(&mut text, report);
-    fix(&mut text, report);
+/// Plain text without colour, safe for a terminal.
+pub fn human(report: &Report, width: Width) -> String {
+    let mut text = Prose::new(width);
+    for (at, told) in report.by_gravity().into_iter().enumerate() {
+        let is_own = std::ptr::eq(told, report);
+        match (at, is_own) {
+            (0, _) => one(&mut text, told),
+            (_, true) => {
+                text.line("");
+                text.wrapped(&format!(
+                    "{}, which was asked about:",
+                    title(&report.target)
+                ));
+                text.set_in("  ", |text| one(text, told));
+            }
+            (_, false) => {
+                text.line("");
+                text.wrapped(&format!("beside it, below {}:", title(&report.target)));
+                text.set_in("  ", |text| one(text, told));
+            }
+        }
+    }
+    text.into_text()
+}
+
+fn one(text: &mut Prose, report: &Report) {
+    text.sentence(&report.headline);
+    picture(text, report);
+    facts(text, report);
+    why(text, report);
+    peeked(text, report);
+    fix(text, report);
     list(
-        &mut text,
+        text,
         "assumed:",
         report.assumptions.iter().map(|a| a.text.clone()),
     );
     list(
-        &mut text,
+        text,
         "in the closed world where:",
         report.closed_world.iter().cloned(),
     );
-    gaps(&mut text, report);
-    for other in &report.beside {
-        text.line("\nbeside it, among its descendants:");
-        for line in human(other, columns.saturating_sub(2)).lines() {
-            text.line(format!("  {line}").trim_end());
-        }
-    }
-    text.text
+    gaps(text, report);
 }
 
-/// The text of a class, for `explain`: plain, wrapped at `columns`.
-pub fn class(about: &ClassText, columns: usize) -> String {
-    let mut text = Prose {
-        text: String::new(),
-        columns: columns.max(40),
-    };
-    text.line(&format!("{} ({})", about.title, about.slug));
+/// The text of a class, for `explain`: plain.
+pub fn class(about: &ClassText, width: Width) -> String {
+    let mut text = Prose::new(width);
+    text.wrapped(&format!("{} ({})", about.title, about.slug));
     let parts = [
         ("", Some(&about.sentence)),
         ("how it comes about: ", Some(&about.mechanism)),
@@ -57,52 +71,15 @@ pub fn class(about: &ClassText, columns: usize) -> String {
     for (lead, part) in parts {
         if let Some(part) = part {
             text.line("");
-            text.wrapped(lead, part, 0);
+            text.hanging(lead, part, "");
         }
     }
     text.line("");
     text.line("see:");
     for reference in &about.references {
-        text.line(&format!("  {reference}"));
+        text.hanging("  ", reference, "    ");
     }
-    text.text
-}
-
-/// Text under way, and how wide it may be.
-struct Prose {
-    text: String,
-    columns: usize,
-}
-
-impl Prose {
-    fn line(&mut self, line: &str) {
-        self.text.push_str(line);
-        self.text.push('\n');
-    }
-
-    /// Words after `lead`, the lines that follow set in by `indent`. A word longer than a line stays whole.
-    fn wrapped(&mut self, lead: &str, words: &str, indent: usize) {
-        let mut line = lead.to_owned();
-        let mut width = lead.chars().count();
-        let mut is_first = true;
-        for word in words.split(' ') {
-            let needs = word.chars().count() + usize::from(!is_first);
-            if !is_first && width + needs > self.columns {
-                self.line(&line);
-                line = " ".repeat(indent);
-                width = indent;
-                is_first = true;
-            }
-            if !is_first {
-                line.push(' ');
-                width += 1;
-            }
-            line.push_str(word);
-            width += word.chars().count();
-            is_first = false;
-        }
-        self.line(&line);
-    }
+    text.into_text()
 }
 
 /// Each waits for the one below; of a loop, the last for the first.
@@ -124,17 +101,31 @@ fn picture(text: &mut Prose, report: &Report) {
             (false, _, false) => ("  ", "  │", "  ▼"),
             (false, _, true) => ("  ", "   ", "   "),
         };
-        text.line(&format!("  {head} {}", title(&member.actor)));
-        text.line(&format!("  {body}    {}", details(member)));
-        text.line(&format!("  {end}    {}", member.waits));
+        let beside = format!("  {body}    ");
+        // Below the corner that leads back, nothing does any more.
+        let below = match is_last {
+            true => " ".repeat(beside.chars().count()),
+            false => beside.clone(),
+        };
+        text.hanging(&format!("  {head} "), &title(&member.actor), &beside);
+        text.hanging(&beside, &details(member), &format!("{beside}  "));
+        text.hanging(
+            &format!("  {end}    "),
+            &member.waits,
+            &format!("{below}  "),
+        );
     }
     let others = report.members.len() - told.len();
     if others > 0 {
-        text.line(&format!("  and {others} more tasks that hang on these"));
+        text.hanging(
+            "  ",
+            &format!("and {others} more tasks that hang on these"),
+            "  ",
+        );
     }
 }
 
-/// `write(1), stdout, pipe:[4711], running for 3 min 2 s: git log --stat`.
+/// `write(1, …), stdout, pipe:[4711], alive for 3 min 2 s: git log --stat`.
 fn details(member: &ReportMember) -> String {
     let mut parts = vec![match member.fd {
         Some(fd) => format!("{}({fd}, …)", member.call),
@@ -143,7 +134,7 @@ fn details(member: &ReportMember) -> String {
     parts.extend(member.stream.clone());
     parts.extend(member.channel.as_ref().map(ToString::to_string));
     parts.push(format!("alive for {}", duration(member.actor.age_ms)));
-    let command = command(&member.actor, 100);
+    let command = command(&member.actor, COMMAND_CHARS);
     let line = parts.join(", ");
     if command.is_empty() {
         line
@@ -155,23 +146,22 @@ fn details(member: &ReportMember) -> String {
 fn facts(text: &mut Prose, report: &Report) {
     text.line("");
     if let Some(class) = report.class {
-        text.line(&format!("class: {class}"));
+        text.wrapped(&format!("class: {class}"));
     }
     if let Some(kind) = report.deadlock {
-        text.line(match kind {
+        let kind = match kind {
             Kind::Artificial => {
-                "kind: artificial, with a full channel in it; a bigger buffer would only hide it"
+                "artificial, with a full channel in it; a bigger buffer would only hide it"
             }
-            Kind::True => "kind: true, with every channel in it empty; no buffer helps",
-            Kind::Undetermined => {
-                "kind: its channels do not show whether they are full (--peek looks)"
-            }
-        });
+            Kind::True => "true, with every channel in it empty; no buffer helps",
+            Kind::Undetermined => "its channels do not show whether they are full (--peek looks)",
+        };
+        text.hanging("kind: ", kind, "  ");
     }
     for related in &report.related {
-        text.line(&format!("see also: {related}"));
+        text.wrapped(&format!("see also: {related}"));
     }
-    text.line(&format!(
+    text.wrapped(&format!(
         "evidence: {} looks in {}",
         report.looks,
         duration(report.observed_ms)
@@ -183,8 +173,8 @@ fn why(text: &mut Prose, report: &Report) {
         return;
     };
     text.line("");
-    text.wrapped("why: ", &culprit.why, 5);
-    text.line(&format!("who must change: {}", title(&culprit.actor)));
+    text.hanging("why: ", &culprit.why, "     ");
+    text.hanging("who must change: ", &title(&culprit.actor), "     ");
     for held in &culprit.holds {
         let fds: Vec<String> = held.fds.iter().map(ToString::to_string).collect();
         let plural = if fds.len() == 1 {
@@ -192,18 +182,31 @@ fn why(text: &mut Prose, report: &Report) {
         } else {
             "descriptors"
         };
-        let unread = held
-            .unread_bytes
-            .map(|b| format!(", {b} bytes unread"))
-            .unwrap_or_default();
-        text.line(&format!(
-            "  process {} holds {} at {plural} {}{unread}",
+        let sentence = format!(
+            "process {} holds {} at {plural} {}",
             held.pid,
             held.channel,
             fds.join(", ")
-        ));
-        if let Some(head) = held.head.as_ref().filter(|h| !h.is_empty()) {
-            text.line(&format!("  unread there: {}", head.terminal(400)));
+        );
+        text.hanging("  ", &sentence, "    ");
+    }
+}
+
+/// What was found inside, told so that nobody takes it for a passive look.
+fn peeked(text: &mut Prose, report: &Report) {
+    if report.inside.is_empty() {
+        return;
+    }
+    text.line("");
+    text.wrapped("looked inside, by a duplicate of the reading end; nothing was taken out:");
+    for found in &report.inside {
+        text.hanging("  - ", &inside(found), "    ");
+        if !found.peek.head.is_empty() {
+            text.hanging(
+                "    begins: ",
+                &found.peek.head.terminal(super::HEAD_CHARS),
+                "    ",
+            );
         }
     }
 }
@@ -211,9 +214,9 @@ fn why(text: &mut Prose, report: &Report) {
 fn fix(text: &mut Prose, report: &Report) {
     let Some(fix) = &report.fix else { return };
     text.line("");
-    text.wrapped("fix: ", &fix.advice, 5);
+    text.hanging("fix: ", &fix.advice, "     ");
     if let Some(wrong) = &fix.wrong_fix {
-        text.wrapped("does not help: ", wrong, 5);
+        text.hanging("does not help: ", wrong, "     ");
     }
 }
 
@@ -223,7 +226,7 @@ fn list(text: &mut Prose, heading: &str, items: impl Iterator<Item = String>) {
         text.line("");
         text.line(heading);
         for item in items {
-            text.wrapped("  - ", &item, 4);
+            text.hanging("  - ", &item, "    ");
         }
     }
 }
@@ -234,13 +237,11 @@ fn gaps(text: &mut Prose, report: &Report) {
     }
     text.line("");
     text.line("not seen:");
-    for gap in &report.gaps {
-        text.wrapped("  - ", &Untrusted::from(gap.why.as_str()).escaped(), 4);
-        if let Some(remedy) = &gap.remedy {
-            text.line(&format!(
-                "    try: {}",
-                Untrusted::from(remedy.as_str()).escaped()
-            ));
+    for (why, remedy) in condensed(report) {
+        text.hanging("  - ", &why, "    ");
+        if let Some(remedy) = remedy {
+            // A command is copied whole, so it is not broken.
+            text.line(&format!("    try: {remedy}"));
         }
     }
 }

@@ -3,15 +3,33 @@
 use std::fmt::Write as _;
 
 use crate::report::Report;
-use crate::untrusted::{Untrusted, markdown_text};
+use crate::untrusted::markdown_text;
 
-use super::{command, duration, mermaid, title};
+use super::diagram::flowchart;
+use super::{HEAD_CHARS, command, condensed, duration, inside, title};
 
 /// The report as GitHub-flavoured Markdown: headline, table of who takes part, why, fix, and the loop as a diagram.
 pub fn markdown(report: &Report) -> String {
     let mut text = String::new();
+    for (at, told) in report.by_gravity().into_iter().enumerate() {
+        let target = markdown_text(&title(&report.target));
+        match (at, std::ptr::eq(told, report)) {
+            (0, _) => {}
+            (_, true) => {
+                let _ = writeln!(text, "---\n\n{target}, which was asked about:\n");
+            }
+            (_, false) => {
+                let _ = writeln!(text, "---\n\nBeside it, below {target}:\n");
+            }
+        }
+        one(&mut text, told);
+    }
+    text
+}
+
+fn one(text: &mut String, report: &Report) {
     let _ = writeln!(text, "**{}**\n", markdown_text(&report.headline));
-    table(&mut text, report);
+    table(text, report);
     if let Some(class) = report.class {
         let _ = writeln!(
             text,
@@ -27,18 +45,6 @@ pub fn markdown(report: &Report) -> String {
             "**Who must change:** {}\n",
             markdown_text(&title(&culprit.actor))
         );
-        for head in culprit
-            .holds
-            .iter()
-            .filter_map(|h| h.head.as_ref())
-            .filter(|h| !h.is_empty())
-        {
-            let _ = writeln!(
-                text,
-                "Unread there: {}\n",
-                markdown_text(&head.terminal(400))
-            );
-        }
     }
     if let Some(fix) = &report.fix {
         let _ = writeln!(text, "**Fix:** {}\n", markdown_text(&fix.advice));
@@ -47,40 +53,42 @@ pub fn markdown(report: &Report) -> String {
         }
     }
     list(
-        &mut text,
+        text,
+        "Looked inside, by a duplicate of the reading end; nothing was taken out",
+        report.inside.iter().map(|found| {
+            let level = markdown_text(&inside(found));
+            match found.peek.head.is_empty() {
+                true => level,
+                false => format!(
+                    "{level}; begins: {}",
+                    markdown_text(&found.peek.head.terminal(HEAD_CHARS))
+                ),
+            }
+        }),
+    );
+    list(
+        text,
         "Assumed",
         report.assumptions.iter().map(|a| markdown_text(&a.text)),
     );
     list(
-        &mut text,
+        text,
         "In the closed world where",
         report.closed_world.iter().map(|c| markdown_text(c)),
     );
     list(
-        &mut text,
+        text,
         "Not seen",
-        report.gaps.iter().map(|g| {
-            let why = markdown_text(&Untrusted::from(g.why.as_str()).escaped());
-            match &g.remedy {
-                Some(remedy) => format!(
-                    "{why} (try {})",
-                    markdown_text(&Untrusted::from(remedy.as_str()).escaped())
-                ),
-                None => why,
-            }
-        }),
+        condensed(report)
+            .into_iter()
+            .map(|(why, remedy)| match remedy {
+                Some(remedy) => format!("{} (try {})", markdown_text(&why), markdown_text(&remedy)),
+                None => markdown_text(&why),
+            }),
     );
     if report.members.iter().filter(|m| m.in_loop).count() > 1 {
-        let _ = writeln!(text, "```mermaid\n{}```\n", mermaid(report));
+        let _ = writeln!(text, "```mermaid\n{}```\n", flowchart(report));
     }
-    for other in &report.beside {
-        let _ = writeln!(
-            text,
-            "---\n\nBeside it, among its descendants:\n\n{}",
-            markdown(other)
-        );
-    }
-    text
 }
 
 fn table(text: &mut String, report: &Report) {

@@ -4,6 +4,7 @@ use pipeclog_waitgraph::class::Class;
 use pipeclog_waitgraph::classes::{Classes, ClassesError};
 use pipeclog_waitgraph::diagnose::diagnose;
 use pipeclog_waitgraph::render;
+use pipeclog_waitgraph::report::{Finding, VerdictName};
 use pipeclog_waitgraph::snapshot::{Peek, Pid};
 
 use crate::deadlocks::wait_then_read;
@@ -20,7 +21,7 @@ fn the_text_for_people() {
         capacity_bytes: Some(65_536),
         head: "warning: CRLF\n\u{1b}[0m".into(),
     });
-    let text = render::human(s.diagnose(812).report(), 90);
+    let text = render::human(s.diagnose(812).report(), render::Width::Unlimited);
     let expected = "\
 deadlock, proven: python3 (812) waits for git (813) to exit; git (813) waits to write to its stdout, a pipe that only python3 (812) can read, and python3 (812) is not reading
 
@@ -35,25 +36,60 @@ class: wait-then-read
 kind: artificial, with a full channel in it; a bigger buffer would only hide it
 evidence: 2 looks in 500 ms
 
-why: python3 (812) waits for git (813) to exit and leaves pipe:[9] unread, which git (813)
-     must get rid of first
+why: python3 (812) waits for git (813) to exit and leaves pipe:[9] unread, which git (813) must get
+     rid of first
 who must change: python3 (812)
-  process 812 holds pipe:[9] at descriptor 3, 65536 bytes unread
-  unread there: warning: CRLF\\n\\u{1b}[0m
+  process 812 holds pipe:[9] at descriptor 3
 
-fix: Use proc.communicate(), or subprocess.run(..., capture_output=True): both read all
-     streams while they wait. If the output is not wanted, start the child with
-     stdout=subprocess.DEVNULL.
-does not help: proc.wait(timeout=...) and then proc.stdout.read(): the child is still
-     stuck while wait() runs, so every large output looks like a timeout. A larger
-     bufsize= changes Python's buffer, not the pipe.
+looked inside, by a duplicate of the reading end; nothing was taken out:
+  - pipe:[9]: 65536 of 65536 bytes unread
+    begins: warning: CRLF\\n\\u{1b}[0m
+
+fix: Use proc.communicate(), or subprocess.run(..., capture_output=True): both read all streams
+     while they wait. If the output is not wanted, start the child with stdout=subprocess.DEVNULL.
+does not help: proc.wait(timeout=...) and then proc.stdout.read(): the child is still stuck while
+     wait() runs, so every large output looks like a timeout. A larger bufsize= changes Python's
+     buffer, not the pipe.
 
 in the closed world where:
   - no signal comes from outside these processes
-  - nobody unseen holds an end: none in another pid namespace, none passed through a
-    socket in flight
+  - nobody unseen holds an end: none in another pid namespace, none passed through a socket in
+    flight
 ";
     assert_eq!(text, expected);
+}
+
+#[test]
+fn on_a_terminal_no_line_is_wider_than_it() {
+    let report = wait_then_read().diagnose(812).report().clone();
+    for columns in [40, 60, 80, 200] {
+        let text = render::human(&report, render::Width::Columns(columns));
+        for line in text.lines() {
+            assert!(line.chars().count() <= columns, "{columns}: {line}");
+        }
+    }
+    let logged = render::human(&report, render::Width::Unlimited);
+    assert_eq!(logged.lines().next(), Some(report.headline.as_str()));
+}
+
+#[test]
+fn the_gravest_comes_first_and_what_was_asked_about_after_it() {
+    let mut s = wait_then_read();
+    s.process(700, 1, "supervisor", sleep_ms(10)).moving();
+    s.edit(812).with(|p| p.ppid = Pid(700));
+    let report = s.diagnose(700).report().clone();
+    assert_ne!(report.verdict, VerdictName::Deadlocked);
+    assert_eq!(report.finding, Finding::Proven);
+    let text = render::human(&report, render::Width::Unlimited);
+    assert!(
+        text.starts_with("deadlock, proven: python3 (812)"),
+        "{text}"
+    );
+    let own = "\nsupervisor (700), which was asked about:\n  ";
+    assert!(text.contains(own), "{text}");
+    let page = render::markdown(&report);
+    assert!(page.starts_with("**deadlock, proven"), "{page}");
+    assert!(render::dot(&report).contains("n1 -> n0"));
 }
 
 #[test]
@@ -129,7 +165,7 @@ fn a_long_chain_is_cut_in_the_headline_and_whole_in_the_picture() {
         "{}",
         report.headline
     );
-    let text = render::human(&report, 100);
+    let text = render::human(&report, render::Width::Columns(100));
     for pid in 20..26 {
         assert!(
             text.lines()
@@ -149,7 +185,7 @@ fn every_class_has_its_text() {
             + text.cure.split(' ').count();
         assert!(words > 30, "{class} says little");
         assert!(!text.references.is_empty(), "{class} cites nothing");
-        let page = render::class(text, 80);
+        let page = render::class(text, render::Width::Columns(80));
         assert!(page.lines().all(|l| l.chars().count() <= 80), "{page}");
         assert_eq!(class.slug().parse::<Class>(), Ok(*class));
     }
@@ -195,7 +231,10 @@ fn a_window_is_told_as_evidence() {
         .fd(3, reads(20))
         .moving();
     s.process(11, 10, "tool", write(1)).fd(1, writes(20));
-    let text = render::human(diagnose(&s.looks(5), Pid(10)).report(), 100);
+    let text = render::human(
+        diagnose(&s.looks(5), Pid(10)).report(),
+        render::Width::Columns(100),
+    );
     assert!(
         text.starts_with(
             "stall, probable: tool (11) waits to write to pipe:[20], and rustprog (10), "

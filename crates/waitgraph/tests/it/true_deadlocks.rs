@@ -27,6 +27,26 @@ fn a_reader_that_holds_its_own_write_end() {
 }
 
 #[test]
+fn who_hangs_on_a_true_deadlock_by_a_full_pipe_does_not_make_it_artificial() {
+    let mut s = Scene::new();
+    s.process(10, 1, "logger", write(1)).fd(1, writes(22));
+    s.process(11, 10, "erl", wait4(12))
+        .fd(3, reads(22))
+        .fd(4, writes(20));
+    s.process(12, 11, "cat", read(0)).fd(0, reads(20));
+    for pid in [10, 11, 12] {
+        let report = s.diagnose(pid).report().clone();
+        assert_eq!(report.verdict, VerdictName::Deadlocked, "{pid}");
+        assert_eq!(
+            report.deadlock,
+            Some(Kind::True),
+            "{pid}: {}",
+            report.headline
+        );
+    }
+}
+
+#[test]
 fn stdin_that_is_never_closed() {
     let mut s = Scene::new();
     s.process(10, 1, "erl", wait4(11)).fd(4, writes(20));
