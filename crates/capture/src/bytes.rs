@@ -13,7 +13,7 @@ use crate::buffer::Buffer;
 pub struct Bytes(Buffer);
 
 impl Bytes {
-    /// The bytes as a vector: as it stands up to about 1 MiB, and a copy beyond.
+    /// The bytes as a vector: as it stands up to 8 MiB, and a copy beyond.
     pub fn into_vec(self) -> Vec<u8> {
         match self.0 {
             Buffer::Heap(bytes) => bytes,

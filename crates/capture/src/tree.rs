@@ -9,8 +9,8 @@ use rustix::process::{Pid, PidfdFlags, Signal};
 use crate::engine;
 
 /// How often the walk is repeated while it finds new descendants or some that move: neither a fork bomb nor a
-/// process that sleeps uninterruptibly must keep it busy for ever.
-const ROUNDS: usize = 256;
+/// descendant that may not be signalled must keep it busy for long.
+const ROUNDS: usize = 64;
 
 /// The descendants of a leader, the leader itself excepted, each held by a pidfd once it was found.
 ///
