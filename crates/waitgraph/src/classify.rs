@@ -380,7 +380,10 @@ impl Scene<'_> {
             None
         } else if holds_both.len() > 1 && holds_both.iter().any(builds) {
             classified(Class::JobserverTokens)
-        } else if self.reads_only(reader, channel) && !self.is_read_by_one_of(wakers, reader) {
+        } else if self.reads_only(reader, channel)
+            && !self.is_read_by_one_of(wakers, reader)
+            && !self.is_woken_by_threads(reader, wakers)
+        {
             classified(Class::OwnWriteEnd)
         } else {
             None
@@ -391,6 +394,14 @@ impl Scene<'_> {
     fn reads_only(&self, reader: TaskId, channel: &Channel) -> bool {
         self.awaited(reader)
             .all(|a| a.what.channel().is_none_or(|c| c == channel))
+    }
+
+    /// Whether it polls a pipe for its process's other threads, who wake it by that (Tcl's notifier).
+    fn is_woken_by_threads(&self, reader: TaskId, wakers: &BTreeSet<TaskId>) -> bool {
+        matches!(
+            self.wait(reader),
+            Some(Wait::Poll { .. } | Wait::Epoll { .. })
+        ) && wakers.iter().any(|w| w.pid == reader.pid && *w != reader)
     }
 
     /// Whether one of `wakers`, in another process, waits in turn for what `reader` would write: then neither lacks an end

@@ -156,3 +156,20 @@ fn a_ring_does_not_wait_on_dev_null_at_whatever_number() {
         report.headline
     );
 }
+
+#[test]
+fn a_pipe_by_which_threads_wake_each_other_is_nobodys_own_write_end() {
+    let mut s = Scene::new();
+    s.process(10, 1, "tclsh", futex())
+        .fd(4, reads(20))
+        .fd(5, writes(20))
+        .thread(12, "tclsh", poll(&[(4, POLLIN)]));
+    let report = s.diagnose(10).report().clone();
+    assert_eq!(
+        report.verdict,
+        VerdictName::Deadlocked,
+        "{}",
+        report.headline
+    );
+    assert_eq!(report.class, None, "{}", report.headline);
+}
