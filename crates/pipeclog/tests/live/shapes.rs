@@ -205,7 +205,7 @@ fn healthy(dice: &mut Dice) -> Shape {
         ),
         6 => (
             format!(
-                "cat /dev/zero{} | while dd bs=4096 count=1 of=/dev/null status=none; do sleep {nap}; done",
+                "yes{} | while dd bs=4096 count=1 of=/dev/null status=none; do sleep {nap}; done",
                 filters(dice)
             ),
             vec!["sleep"],
