@@ -7,6 +7,7 @@ pub mod bisect;
 mod idle;
 mod judge;
 mod probe;
+pub mod shipped;
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -87,6 +88,7 @@ fn patience(case: &Case) -> Patience {
         quiet,
         polling: POLLING + Duration::from_secs(2 * timers),
         probable: Some(quiet),
+        proof: Duration::from_secs(2 * timers),
     }
 }
 

@@ -38,6 +38,9 @@ pub(crate) struct Patience {
     /// How long a deadlock that is only probable, or a leak, must be seen at each look to end the trial; nothing if they do not.
     /// Runtimes with helper threads on timers (the JVM) are never quiet, and never allow a strict proof.
     pub(crate) probable: Option<Duration>,
+    /// How long a strict proof must hold to end the trial: at once where the parent has no deadline. A proof says that no task outside
+    /// the set can wake one in it, save by a signal, and a deadline ends its command by one.
+    pub(crate) proof: Duration,
 }
 
 impl Patience {
@@ -48,6 +51,7 @@ impl Patience {
             quiet: QUIET_FOR,
             polling: POLLING_FOR,
             probable: None,
+            proof: Duration::ZERO,
         }
     }
 }
@@ -107,11 +111,14 @@ pub(crate) fn until_end_or_hang(
             }
             _ => None,
         };
-        let stuck_for_long = stuck_since
-            .zip(patience.probable)
-            .is_some_and(|(since, bound)| since.elapsed() >= bound);
+        let stuck_for = stuck_since.map_or(Duration::ZERO, |since| since.elapsed());
+        let stuck_for_long = patience.probable.is_some_and(|bound| stuck_for >= bound);
         let hung = match (diagnosis.verdict(), &quiet) {
-            (Verdict::Deadlocked { proof, .. }, _) if proof.is_strict() => Some(EndedBy::Proof),
+            (Verdict::Deadlocked { proof, .. }, _)
+                if proof.is_strict() && stuck_for >= patience.proof =>
+            {
+                Some(EndedBy::Proof)
+            }
             (_, Some(quiet)) if quiet.is_long_enough(patience) => quiet.ended_by,
             _ if stuck_for_long => Some(EndedBy::Diagnosis),
             _ if started.elapsed() >= patience.deadline => Some(EndedBy::Deadline),

@@ -15,7 +15,7 @@ pub(crate) struct Idle {
 }
 
 /// Fewer looks say nothing.
-const LOOKS: usize = 5;
+const LOOKS: usize = 3;
 
 impl Idle {
     /// One more look.
@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn few_looks_say_nothing_and_half_of_them_is_not_most() {
         let seen = |busy, looks| Idle { looks, busy }.verdict();
-        assert!(seen(4, 4).is_err());
+        assert!(seen(2, 2).is_err());
         assert_eq!(seen(5, 10), Ok(None));
         assert!(seen(6, 10).is_ok_and(|found| found.is_some()));
     }
