@@ -1,0 +1,185 @@
+//! Every wrapper of `fixtures/wrappers` under every case of `fixtures/check`: `cargo test --test wrappers python`.
+//!
+//! A wrapper fails what its file of known failures says, each as it says, and nothing else. A mutant fails the case that is meant for it,
+//! which the wrapper that it is made from passes. Our own safe strategies fail nothing. The watchdog stands in the workers.
+
+#![expect(
+    clippy::print_stdout,
+    reason = "a wrapper whose language is not there is said to be skipped"
+)]
+
+mod cli;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use pipeclog_harness::check::Request;
+use pipeclog_harness::check::shipped::{self, Shipped, Unready};
+use pipeclog_harness::fixtures;
+use pipeclog_harness::pool::Pool;
+use pipeclog_scenario::check::{Capability, Case, Expectations, Finding, FindingName, Wrapper};
+use serde::Deserialize;
+
+/// What all tests share.
+struct Suite {
+    pool: Pool,
+    cases: Vec<Case>,
+}
+
+fn main() -> std::process::ExitCode {
+    let mut arguments = Arguments::from_args();
+    // Most of the time is spent waiting for a wrapper that hangs or sleeps.
+    arguments.test_threads = arguments.test_threads.or(Some(4));
+    let suite = Arc::new(Suite {
+        pool: Pool::new(program()),
+        cases: fixtures::cases().expect("fixtures/check is well-formed"),
+    });
+    let mut tests = cli::tests();
+    let wrappers = shipped::read(&folder()).expect("fixtures/wrappers is well-formed");
+    for wrapper in wrappers {
+        let suite = Arc::clone(&suite);
+        tests.push(Trial::test(wrapper.name.clone(), move || {
+            run_shipped(&suite, &wrapper)
+        }));
+    }
+    for (name, mutant) in mutants() {
+        let suite = Arc::clone(&suite);
+        tests.push(Trial::test(format!("mutants/{name}"), move || {
+            is_caught(&suite, &name, &mutant)
+        }));
+    }
+    for (strategy, without) in OWN {
+        let suite = Arc::clone(&suite);
+        tests.push(Trial::test(format!("own/{strategy}"), move || {
+            put_all(&suite, &own(strategy, without), &Expectations::new())
+        }));
+    }
+    let conclusion = libtest_mimic::run(&arguments, tests);
+    // exit() runs no destructors: the workers end here.
+    drop(suite);
+    conclusion.exit_code()
+}
+
+fn program() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_pipeclog"))
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/wrappers")
+}
+
+fn run_shipped(suite: &Suite, shipped: &Shipped) -> Result<(), Failed> {
+    let out = tempfile::tempdir()?;
+    let peer = program().with_file_name("peer");
+    let wrapper = match shipped.prepare(out.path(), &peer) {
+        Ok(wrapper) => wrapper,
+        Err(missing @ Unready::Missing(_)) => {
+            println!("{}: skipped: {missing}", shipped.name);
+            return Ok(());
+        }
+        Err(failed @ Unready::Build(_)) => return Err(failed.into()),
+    };
+    put_all(suite, &wrapper, &shipped.known)
+}
+
+/// Every case; what came otherwise than known is told at once, so that one run shows all.
+fn put_all(suite: &Suite, wrapper: &Wrapper, known: &Expectations) -> Result<(), Failed> {
+    let mut faults = Vec::new();
+    for case in &suite.cases {
+        let finding = put(suite, wrapper, case);
+        let expected = known.get(&case.id).copied().unwrap_or(FindingName::Pass);
+        let fits = match finding.name() {
+            FindingName::NotApplicable => expected == FindingName::Pass,
+            found => found == expected,
+        };
+        if !fits {
+            faults.push(format!(
+                "{}: {} was expected; {finding}",
+                case.id,
+                expected.word()
+            ));
+        }
+    }
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(faults.join("\n").into())
+    }
+}
+
+fn put(suite: &Suite, wrapper: &Wrapper, case: &Case) -> Finding {
+    suite.pool.check(&Request {
+        case: case.clone(),
+        wrapper: wrapper.clone(),
+    })
+}
+
+/// A wrapper with one fault, and the case that is meant to find it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Mutant {
+    case: String,
+    finding: FindingName,
+}
+
+fn mutants() -> BTreeMap<String, Mutant> {
+    let text = std::fs::read_to_string(folder().join("mutants/mutants.json"));
+    serde_json::from_str(&text.expect("mutants.json can be read"))
+        .expect("mutants.json is of the form")
+}
+
+fn is_caught(suite: &Suite, name: &str, mutant: &Mutant) -> Result<(), Failed> {
+    let case = suite.cases.iter().find(|case| case.id == mutant.case);
+    let case = case.ok_or_else(|| format!("there is no case {}", mutant.case))?;
+    let script = |name: &str| Wrapper {
+        command: vec![
+            "sh".to_owned(),
+            folder()
+                .join(format!("mutants/{name}.sh"))
+                .display()
+                .to_string(),
+        ],
+        ..Wrapper::default()
+    };
+    let faithful = put(suite, &script("faithful"), case);
+    if faithful != Finding::Passed {
+        return Err(format!("what it is made from fails too: {faithful}").into());
+    }
+    let finding = put(suite, &script(name), case);
+    if finding.name() == mutant.finding {
+        Ok(())
+    } else {
+        Err(format!("{} was expected; {finding}", mutant.finding.word()).into())
+    }
+}
+
+/// Our safe strategies that hand on both streams, and what they cannot do.
+const OWN: [(&str, &[Capability]); 9] = [
+    ("threads", &[]),
+    ("poll", &[]),
+    ("epoll", &[]),
+    ("temp_file", &[]),
+    ("memfd", &[]),
+    ("merged", &[Capability::Separate]),
+    ("socketpair", &[]),
+    ("tokio", &[]),
+    ("io_uring", &[]),
+];
+
+fn own(strategy: &str, without: &[Capability]) -> Wrapper {
+    let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    let mut command = vec![program().display().to_string()];
+    command.extend(words(&format!(
+        "capture --strategy {strategy} --end drain --stdin-file -"
+    )));
+    Wrapper {
+        command,
+        without: without.iter().copied().collect(),
+        max_size: None,
+        timeout_arg: words("--deadline {s}s --kill tree"),
+        limit_arg: words("--limit {bytes} --limit-policy kill"),
+        resume_arg: Vec::new(),
+    }
+}
