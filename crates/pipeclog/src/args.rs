@@ -67,6 +67,18 @@ pub(crate) enum Command {
     },
     /// Run a command under a capture strategy, and hand on what it wrote
     Capture(CaptureArgs),
+    /// Print what a shell needs to complete this command line
+    Completions {
+        /// The shell.
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages into a directory
+    Man {
+        /// The directory, as /usr/local/share/man/man1.
+        #[arg(value_name = "DIRECTORY")]
+        directory: PathBuf,
+    },
     /// Be the chatty child: write what the flags or a script say (see `pipeclog chatty --help`)
     #[command(disable_help_flag = true)]
     Chatty {

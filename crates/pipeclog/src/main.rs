@@ -70,6 +70,8 @@ fn main() -> ExitCode {
         Command::Explain { class } => command::explain::run(class.as_deref()),
         Command::Predict(args) => command::predict::run(&args),
         Command::Limits(args) => command::limits::run(&args),
+        Command::Completions { shell } => command::completions::run(shell),
+        Command::Man { directory } => command::man::run(&directory),
         Command::Rescue(args) => command::rescue::run(&args),
         Command::Watch(args) => return command::watch::run(&args),
         Command::Drain => command::capture::drain(),

@@ -98,8 +98,14 @@ pub(crate) fn progress(steps: usize, what: &'static str) -> ProgressBar {
 
 /// Writes results as JSON.
 pub(crate) fn write_json(path: &Path, results: &Results) -> anyhow::Result<()> {
-    let failed = || format!("failed to write the results to {}", path.display());
-    let text = serde_json::to_string_pretty(results).with_context(failed)?;
+    let text = serde_json::to_string_pretty(results)
+        .with_context(|| format!("failed to write the results to {}", path.display()))?;
+    replace(path, &text)
+}
+
+/// Writes a file by rename: whoever reads it sees the old one or the new one, and never a part.
+pub(crate) fn replace(path: &Path, text: &str) -> anyhow::Result<()> {
+    let failed = || format!("failed to write {}", path.display());
     if path.exists() && !path.is_file() {
         // A device or a pipe has no place beside it.
         return std::fs::write(path, text).with_context(failed);

@@ -84,17 +84,22 @@ impl Untrusted {
 
     /// For the message of a GitHub workflow command: `%`, `:`, and `,` percent-encoded, line ends cannot occur.
     pub fn workflow(&self) -> String {
-        let mut text = String::new();
-        for c in self.escaped().chars() {
-            match c {
-                '%' => text.push_str("%25"),
-                ':' => text.push_str("%3A"),
-                ',' => text.push_str("%2C"),
-                _ => text.push(c),
-            }
-        }
-        text
+        workflow_text(&self.escaped())
     }
+}
+
+/// Text of ours or already escaped text, made safe for a GitHub workflow command, its properties included.
+pub fn workflow_text(escaped: &str) -> String {
+    let mut text = String::with_capacity(escaped.len());
+    for c in escaped.chars() {
+        match c {
+            '%' | ':' | ',' | '\r' | '\n' => {
+                let _ = write!(text, "%{:02X}", u32::from(c));
+            }
+            _ => text.push(c),
+        }
+    }
+    text
 }
 
 /// Text of ours or already escaped text, made safe for Markdown; see [`Untrusted::markdown`].

@@ -1,5 +1,7 @@
 //! `pipeclog diagnose`: what a process waits for, and whether it waits for ever.
 
+mod openmetrics;
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -40,6 +42,9 @@ pub(crate) struct DiagnoseArgs {
     /// reading end of each for some microseconds; without it no end of a pipe is touched.
     #[arg(long, conflicts_with = "from")]
     peek: bool,
+    /// Write the metrics of `--format openmetrics` to this file, by rename: who reads it sees the old ones or the new.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
     /// Write what was seen to this file, for `--from` on any machine.
     #[arg(long, value_name = "FILE", conflicts_with = "from")]
     save: Option<PathBuf>,
@@ -63,12 +68,18 @@ enum Format {
     Dot,
     /// For Mermaid.
     Mermaid,
+    /// For Prometheus, as node_exporter's textfile collector reads it; with --out it is replaced as a whole.
+    Openmetrics,
 }
 
 /// A window over which a reader that does not read is told.
 const WINDOW: Duration = Duration::from_millis(1200);
 
 pub(crate) fn run(args: &DiagnoseArgs) -> anyhow::Result<ExitCode> {
+    anyhow::ensure!(
+        args.out.is_none() || args.format == Format::Openmetrics,
+        "--out is for --format openmetrics; send other formats to a file with `>`"
+    );
     let targets: Vec<Pid> = args.pids.iter().copied().map(Pid).collect();
     let mut looks = match &args.from {
         Some(path) => {
@@ -91,7 +102,11 @@ pub(crate) fn run(args: &DiagnoseArgs) -> anyhow::Result<ExitCode> {
         );
     }
     let diagnoses = diagnoses(&looks, &targets);
-    tell(args, &diagnoses)?;
+    if args.format == Format::Openmetrics {
+        openmetrics::write(args.out.as_deref(), &diagnoses, &looks)?;
+    } else {
+        tell(args, &diagnoses)?;
+    }
     if diagnoses.is_empty() {
         return Ok(tell_what_is_missing(&looks));
     }
@@ -167,6 +182,8 @@ fn tell(args: &DiagnoseArgs, diagnoses: &[Diagnosis]) -> anyhow::Result<()> {
             Format::Markdown => render::markdown(report),
             Format::Dot => render::dot(report),
             Format::Mermaid => render::mermaid(report),
+            // Told as a whole, and not by report.
+            Format::Openmetrics => String::new(),
         };
         print!("{}\n", text.trim_end());
     }

@@ -1,7 +1,10 @@
 //! `pipeclog watch`: timeout(1) that knows why.
 
+mod record;
+
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -14,8 +17,9 @@ use pipeclog_supervise::{
     Account, EndedBy, Ending, Event, Holder, OnDeadlock, Options, Whom, Whose,
 };
 use pipeclog_waitgraph::snapshot::Snapshot;
-use pipeclog_waitgraph::{Diagnosis, bundle, render};
+use pipeclog_waitgraph::{Diagnosis, Untrusted, bundle, render};
 
+use self::record::{Annotations, Level};
 use crate::command::rescue;
 use crate::table;
 use crate::teller::Teller;
@@ -59,6 +63,15 @@ pub(crate) struct WatchArgs {
     /// Where --on-deadlock dump writes what was seen [default: pipeclog-watch-PID.json].
     #[arg(long, value_name = "FILE")]
     dump: Option<PathBuf>,
+    /// Annotate what is found for a workflow, on stderr.
+    #[arg(long, value_name = "WHERE", value_enum)]
+    annotate: Option<Annotate>,
+    /// Write what came of it to this file, as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write what came of it to this file, as a JUnit report of one test.
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
     /// The command and its arguments.
     #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -77,6 +90,13 @@ enum Reaction {
     Dump,
 }
 
+/// Whose workflow commands are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Annotate {
+    /// GitHub's: `::error title=…::…`, at most ten, as many as a step shows.
+    Github,
+}
+
 const TIMED_OUT: u8 = 124;
 /// The exit code for failures of our own.
 pub(crate) const FAILED: u8 = 125;
@@ -85,7 +105,9 @@ const NOT_FOUND: u8 = 127;
 
 pub(crate) fn run(args: &WatchArgs) -> ExitCode {
     let mut teller = Teller::new();
-    match watch(args, &mut teller) {
+    let watched = record::check([args.json.as_deref(), args.junit.as_deref()])
+        .and_then(|()| watch(args, &mut teller));
+    match watched {
         Ok(account) => exit(args, &account, &mut teller),
         Err(error) => {
             teller.tell(format!("pipeclog watch: {error:#}\n"));
@@ -114,7 +136,13 @@ fn watch(args: &WatchArgs, teller: &mut Teller) -> anyhow::Result<Account> {
             Reaction::Rescue => OnDeadlock::Rescue(rescue::limits(None)?),
         },
     };
-    let mut tell = |event: &Event<'_>| tell(args, event, teller);
+    let mut annotations = Annotations::default();
+    let mut tell = |event: &Event<'_>| {
+        tell(args, event, teller);
+        if args.annotate == Some(Annotate::Github) {
+            annotate(event, &mut annotations, teller);
+        }
+    };
     Ok(pipeclog_supervise::run(&options, &mut tell)?)
 }
 
@@ -157,10 +185,45 @@ fn tell(args: &WatchArgs, event: &Event<'_>, teller: &mut Teller) {
         Event::OutOfTime { why, diagnoses } => teller.tell(out_of_time(args, *why, diagnoses)),
         Event::LeftBehind(holders) => {
             for holder in *holders {
-                teller.tell(left_behind(holder));
+                teller.tell(format!("pipeclog watch: {}\n", left_behind(holder)));
             }
         }
         Event::Trouble(error) => teller.tell(format!("pipeclog watch: {error}\n")),
+    }
+}
+
+fn annotate(event: &Event<'_>, annotations: &mut Annotations, teller: &mut Teller) {
+    let mut add = |level, title: &str, text: &str| {
+        let line = annotations.line(level, title, text);
+        if !line.is_empty() {
+            teller.tell(line);
+        }
+    };
+    match event {
+        Event::Deadlock {
+            diagnosis, whose, ..
+        } => {
+            let level = match whose {
+                Whose::Command => Level::Error,
+                Whose::Descendants => Level::Warning,
+            };
+            add(level, "deadlock", &diagnosis.report().headline);
+        }
+        Event::OutOfTime { why, diagnoses } => {
+            let title = match why {
+                EndedBy::Silence => "no output",
+                _ => "timeout",
+            };
+            for diagnosis in *diagnoses {
+                add(Level::Error, title, &diagnosis.report().headline);
+            }
+        }
+        Event::LeftBehind(holders) => {
+            for holder in *holders {
+                add(Level::Warning, "left behind", &left_behind(holder));
+            }
+        }
+        Event::Rescued(_) | Event::Trouble(_) => {}
     }
 }
 
@@ -199,7 +262,7 @@ fn out_of_time(args: &WatchArgs, why: EndedBy, diagnoses: &[Diagnosis]) -> Strin
 
 fn left_behind(holder: &Holder) -> String {
     format!(
-        "pipeclog watch: {} ({}) outlives the command and holds its {} open: whoever reads that to its end waits for it\n",
+        "{} ({}) outlives the command and holds its {} open: whoever reads that to its end waits for it",
         holder.name.terminal(40),
         holder.pid,
         holder.holds.join(" and "),
@@ -207,30 +270,49 @@ fn left_behind(holder: &Holder) -> String {
 }
 
 fn exit(args: &WatchArgs, account: &Account, teller: &mut Teller) -> ExitCode {
+    let code = code(args, account);
+    if let Ending::NotRun(errno) = account.end {
+        let name = args.command.first().cloned().unwrap_or_default();
+        teller.tell(format!(
+            "pipeclog watch: failed to run {name:?}: {}\n",
+            errno.desc()
+        ));
+    }
+    let command: Vec<Untrusted> = args
+        .command
+        .iter()
+        .map(|word| Untrusted::from(word.as_bytes()))
+        .collect();
+    type Write = fn(&Path, &[Untrusted], &Account, u8) -> anyhow::Result<()>;
+    let files = [
+        (&args.json, record::json as Write),
+        (&args.junit, record::junit),
+    ];
+    for (path, write) in files {
+        let written = path
+            .as_deref()
+            .map_or(Ok(()), |path| write(path, &command, account, code));
+        if let Err(error) = written {
+            // The command's own code says more than ours would.
+            teller.tell(format!("pipeclog watch: {error:#}\n"));
+        }
+    }
+    if let (Ending::Killed(signal), EndedBy::Itself) = (account.end, account.ended_by) {
+        die_of(signal);
+    }
+    ExitCode::from(code)
+}
+
+fn code(args: &WatchArgs, account: &Account) -> u8 {
     let was_ended = account.ended_by != EndedBy::Itself;
     let took_sigkill =
         account.ended_by != EndedBy::Deadlock && account.end == Ending::Killed(Signal::SIGKILL);
     match account.end {
-        Ending::NotRun(errno) => {
-            let name = args.command.first().cloned().unwrap_or_default();
-            teller.tell(format!(
-                "pipeclog watch: failed to run {name:?}: {}\n",
-                errno.desc()
-            ));
-            ExitCode::from(if errno == Errno::ENOENT {
-                NOT_FOUND
-            } else {
-                NOT_EXECUTABLE
-            })
-        }
-        _ if was_ended && !args.preserve_status && !took_sigkill => ExitCode::from(TIMED_OUT),
-        Ending::Exited(code) => ExitCode::from(u8::try_from(code).unwrap_or(FAILED)),
-        Ending::Killed(signal) => {
-            if !was_ended {
-                die_of(signal);
-            }
-            ExitCode::from(u8::try_from(128 + signal as i32).unwrap_or(FAILED))
-        }
+        Ending::NotRun(Errno::ENOENT) => NOT_FOUND,
+        Ending::NotRun(_) => NOT_EXECUTABLE,
+        _ if was_ended && !args.preserve_status && !took_sigkill => TIMED_OUT,
+        Ending::Exited(code) => u8::try_from(code).unwrap_or(FAILED),
+        Ending::Killed(signal) => u8::try_from(128 + signal as i32).unwrap_or(FAILED),
     }
 }
 
