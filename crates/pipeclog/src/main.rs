@@ -39,8 +39,10 @@ fn main() -> ExitCode {
     {
         return match keeper::run(rest) {
             Ok(()) => ExitCode::SUCCESS,
-            // Its stderr is given up by then; the supervisor notices.
-            Err(_) => ExitCode::from(command::watch::FAILED),
+            Err(error) => {
+                complain(&error.to_string());
+                ExitCode::from(command::watch::FAILED)
+            }
         };
     }
     let is_watch = arguments.get(1).is_some_and(|word| word == "watch");

@@ -84,6 +84,7 @@ pub fn run(arguments: &[OsString]) -> Result<(), KeeperError> {
         unblock_set.add(signal);
     }
     child_signals_are_told()?;
+    survive(&unblock_set);
     unblock_set
         .thread_unblock()
         .map_err(system("restore the signal mask"))?;
@@ -202,6 +203,18 @@ pub(crate) fn child_signals_are_told() -> Result<(), KeeperError> {
             what: "handle SIGCHLD",
             source,
         })
+}
+
+/// While the command is started its mask is that of the caller, and a Ctrl-C would end this process too. A handler keeps it
+/// alive; the command has the default again, since exec(2) resets handlers.
+fn survive(signals: &SigSet) {
+    for signal in signals.iter() {
+        // Refused for SIGKILL and its like, which no handler survives.
+        if !signal_hook::consts::FORBIDDEN.contains(&(signal as i32)) {
+            let unused = Arc::new(AtomicBool::new(false));
+            let _ = signal_hook::flag::register(signal as i32, unused);
+        }
+    }
 }
 
 /// Whoever reads a stream of the command's to its end must not wait for this process.

@@ -1,6 +1,6 @@
 //! When to look at the tree, and how closely: often at first and then rarely, cheaply unless nothing moves.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pipeclog_procscan::{Pulse, ScanError, Scanner, Selection};
 use pipeclog_waitgraph::snapshot::{Pid, Snapshot};
@@ -38,7 +38,7 @@ pub struct Cost {
     pub pulses: u32,
     /// Whole diagnoses.
     pub diagnoses: u32,
-    /// Time spent in both.
+    /// Processor time spent in both.
     pub spent: Duration,
 }
 
@@ -63,7 +63,7 @@ impl Lookout {
         &mut self,
         age: Duration,
     ) -> Result<(Option<Diagnosis>, Duration), ScanError> {
-        let started = Instant::now();
+        let started = processor_time();
         let pulse = self.scanner.pulse(&self.selection)?;
         self.cost.pulses += 1;
         let is_still = pulse.is_asleep() && self.pulse.as_ref() == Some(&pulse);
@@ -80,7 +80,7 @@ impl Lookout {
             self.next_diagnosis = age + self.between_diagnoses;
             diagnosis = Some(self.diagnose()?);
         }
-        let took = started.elapsed();
+        let took = processor_time().saturating_sub(started);
         self.cost.spent += took;
         let next = (age / SHARE_OF_AGE)
             .clamp(OFTEN, RARELY)
@@ -120,4 +120,11 @@ impl Lookout {
     pub(crate) fn scanner(&mut self) -> &mut Scanner {
         &mut self.scanner
     }
+}
+
+/// What this thread has used of a processor. A clock on the wall would take a loaded machine for a costly look, and look away for
+/// longest where hangs are likeliest.
+fn processor_time() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(now).unwrap_or_default()
 }

@@ -174,7 +174,8 @@ pub enum SuperviseError {
     Keeper(#[from] keeper::KeeperError),
     /// The keeper died before the command.
     #[error(
-        "the process that keeps the command's tree together (pipeclog {KEEPER_COMMAND}) was killed by somebody else; the tree has been ended"
+        "the process that keeps the command's tree together (pipeclog {KEEPER_COMMAND}) has ended before its time, killed by somebody \
+         else unless it said why; the tree has been ended"
     )]
     KeeperLost,
 }
@@ -571,7 +572,12 @@ impl<'a> Supervisor<'a> {
             .is_some_and(|since| now >= since + BESIDE_FOR);
         if is_own && !self.told.own {
             self.told.own = true;
-            self.tell_deadlock(diagnosis, Whose::Command);
+            if self.actions.is_empty() {
+                self.tell_deadlock(diagnosis, Whose::Command);
+            } else {
+                // The next full pipe of a command that is being rescued: what is done about it says enough.
+                self.diagnosis = Some(diagnosis);
+            }
             self.react()?;
         } else if stands && !is_own && !self.told.beside {
             self.told.beside = true;

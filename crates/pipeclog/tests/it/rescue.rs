@@ -219,6 +219,7 @@ fn a_watch_rescues_what_it_runs() {
         4,
         "{ran:?}"
     );
+    assert_eq!(ran.stderr.matches("deadlock, proven").count(), 1, "{ran:?}");
     // What does not fit is ended.
     let ran = shell(
         "pipeclog watch --on-deadlock rescue -- pipeclog capture -s wait_then_read -- head -c 3000000 /dev/zero",

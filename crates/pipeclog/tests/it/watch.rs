@@ -182,7 +182,7 @@ fn killed_it_takes_its_whole_tree_along() {
 fn a_keeper_that_is_killed_takes_the_tree_along_too() {
     let ran = kill_and_wait_for_the_tree("pipeclog watch --", "$(pgrep -P $w)");
     assert_eq!(ran.stdout, "125\n", "{ran:?}");
-    assert!(ran.stderr.contains("killed by somebody else"), "{ran:?}");
+    assert!(ran.stderr.contains("has ended before its time"), "{ran:?}");
 }
 
 #[test]
@@ -261,4 +261,44 @@ fn wrong_usage_is_code_125_and_nothing_runs() {
         );
         assert!(!ran.stderr.is_empty(), "{arguments:?}");
     }
+}
+
+#[test]
+fn what_came_of_it_is_written_as_json_and_junit_and_annotated() {
+    let folder = tempfile::tempdir().unwrap();
+    let (json, junit) = (folder.path().join("a.json"), folder.path().join("a.xml"));
+    let files = format!("--json {} --junit {}", json.display(), junit.display());
+    let ran = shell(&format!(
+        "pipeclog watch --annotate github {files} -- {DEADLOCK}"
+    ));
+    assert_eq!(ran.code, 124, "{ran:?}");
+    let told: Vec<&str> = ran
+        .stderr
+        .lines()
+        .filter(|line| line.starts_with("::"))
+        .collect();
+    assert_eq!(told.len(), 1, "{ran:?}");
+    assert!(
+        told[0].starts_with("::error title=deadlock::deadlock%2C proven%3A pipeclog ("),
+        "{told:?}"
+    );
+    let record: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(&json).unwrap()).unwrap();
+    assert_eq!(record["exit_code"], 124);
+    assert_eq!(record["ended_by"], "deadlock");
+    assert_eq!(record["diagnosis"]["class"], "wait-then-read");
+    let xml = std::fs::read_to_string(&junit).unwrap();
+    assert!(
+        xml.contains("failures=\"1\"") && xml.contains("type=\"deadlock\""),
+        "{xml}"
+    );
+
+    let ran = shell(&format!("pipeclog watch --annotate github {files} -- true"));
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran:?}");
+    let xml = std::fs::read_to_string(&junit).unwrap();
+    assert!(xml.contains("failures=\"0\""), "{xml}");
+
+    // A file that cannot be made is known before anything runs.
+    let ran = shell("pipeclog watch --json /no/such/place/a.json -- echo ran");
+    assert_eq!((ran.code, ran.stdout.as_str()), (125, ""), "{ran:?}");
 }

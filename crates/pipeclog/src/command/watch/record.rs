@@ -118,7 +118,10 @@ pub(crate) fn junit(
         };
         status.set_type(ended_by(account)).set_message(message);
         if let Some(report) = report {
-            status.set_description(pipeclog_waitgraph::render::human(report, 100));
+            status.set_description(pipeclog_waitgraph::render::human(
+                report,
+                pipeclog_waitgraph::render::Width::Columns(100),
+            ));
         }
         status
     };
