@@ -4,12 +4,21 @@ use std::fmt::Write as _;
 
 use pipeclog_scenario::outcome::{Cell, EndedBy, Hang};
 use pipeclog_waitgraph::class::Class;
+use pipeclog_waitgraph::classes::{ClassText, Classes};
 
 use crate::hung;
+use crate::loop_graph;
 use crate::markdown::{escaped, name, number};
 use crate::names::Names;
 
-pub(crate) fn write(to: &mut String, cells: &[Cell]) {
+/// A hang that is shown for its class.
+struct Shown<'a> {
+    class: Class,
+    cell: &'a Cell,
+    hang: &'a Hang,
+}
+
+pub(crate) fn write(to: &mut String, cells: &[Cell], classes: &Classes) {
     to.push_str("## What the kernel says of each hang\n\n");
     let shown = one_of_each_class(cells);
     if shown.is_empty() {
@@ -17,9 +26,9 @@ pub(crate) fn write(to: &mut String, cells: &[Cell]) {
         return;
     }
     proofs(to, cells);
-    for (class, cell, hang) in shown {
-        let _ = writeln!(to, "### {}\n", name(class.slug()));
-        write_one(to, class, cell, hang);
+    for shown in &shown {
+        let _ = writeln!(to, "### {}\n", name(shown.class.slug()));
+        write_one(to, shown, classes);
     }
 }
 
@@ -38,11 +47,16 @@ fn proofs(to: &mut String, cells: &[Cell]) {
     );
 }
 
-fn write_one(to: &mut String, class: Class, cell: &Cell, hang: &Hang) {
+fn write_one(to: &mut String, shown: &Shown<'_>, classes: &Classes) {
+    let about = classes.get(shown.class);
+    if let Some(about) = about {
+        let _ = writeln!(to, "{}\n", escaped(&about.sentence));
+    }
+    let (cell, hang) = (shown.cell, shown.hang);
     let written = cell.outcome.written;
     let _ = writeln!(
         to,
-        "`{}` on {}. The child had written {} bytes to stdout and {} to stderr. {}\n",
+        "Seen with `{}` on {}. The child had written {} bytes to stdout and {} to stderr. {}\n",
         cell.strategy,
         name(&cell.scenario),
         number(written.stdout),
@@ -54,9 +68,10 @@ fn write_one(to: &mut String, class: Class, cell: &Cell, hang: &Hang) {
     let diagnosis = hang
         .diagnosis
         .as_ref()
-        .filter(|diagnosis| diagnosis.class == Some(class));
+        .filter(|diagnosis| diagnosis.class == Some(shown.class));
     if let Some(diagnosis) = diagnosis {
         let _ = writeln!(to, "> {}.\n", escaped(&names.in_text(&diagnosis.headline)));
+        loop_graph::write(to, diagnosis, &mut names);
     }
     for blocked in &hang.blocked {
         let _ = writeln!(to, "- {}", names.sentence(blocked));
@@ -65,33 +80,46 @@ fn write_one(to: &mut String, class: Class, cell: &Cell, hang: &Hang) {
         to.push_str("- Nothing could be read of its processes.\n");
     }
     to.push('\n');
-    if let Some(fix) = diagnosis.and_then(|diagnosis| diagnosis.fix.as_ref()) {
-        let _ = writeln!(
-            to,
-            "The way out: {}\n",
-            escaped(&names.in_text(&fix.advice))
-        );
-        if let Some(wrong) = &fix.wrong_fix {
-            let _ = writeln!(to, "What hangs again: {}\n", escaped(&names.in_text(wrong)));
-        }
+    if let Some(about) = about {
+        way_out(to, about);
     }
 }
 
-fn one_of_each_class(cells: &[Cell]) -> Vec<(Class, &Cell, &Hang)> {
-    let mut hung: Vec<(&Cell, (Class, &Hang))> = cells
+fn way_out(to: &mut String, about: &ClassText) {
+    let _ = writeln!(to, "**The cure.** {}\n", escaped(&about.cure));
+    if let Some(wrong) = &about.wrong_fix {
+        let _ = writeln!(to, "**What does not cure it.** {}\n", escaped(wrong));
+    }
+    if !about.references.is_empty() {
+        let references: Vec<String> = about.references.iter().map(|one| escaped(one)).collect();
+        let _ = writeln!(to, "References: {}.\n", references.join("; "));
+    }
+}
+
+fn one_of_each_class(cells: &[Cell]) -> Vec<Shown<'_>> {
+    let mut hung: Vec<Shown<'_>> = cells
         .iter()
-        .filter_map(|cell| Some((cell, hung::class(cell)?)))
+        .filter_map(|cell| {
+            let (class, hang) = hung::class(cell)?;
+            Some(Shown { class, cell, hang })
+        })
         .collect();
-    // The scenario that is there to show the class comes before those that happen to hang in it.
-    hung.sort_by_key(|(cell, (class, _))| hung::family(cell) != class.slug());
-    let mut shown: Vec<(Class, &Cell, &Hang)> = Vec::new();
-    for (cell, (class, hang)) in hung {
-        if !shown.iter().any(|(known, _, _)| *known == class) {
-            shown.push((class, cell, hang));
+    // The scenario that is there to show the class comes before those that happen to hang in it, and a proof before a
+    // hang without one.
+    hung.sort_by_key(|shown| {
+        (
+            hung::family(shown.cell) != shown.class.slug(),
+            shown.hang.ended_by != EndedBy::Proof,
+        )
+    });
+    let mut chosen: Vec<Shown<'_>> = Vec::new();
+    for shown in hung {
+        if !chosen.iter().any(|known| known.class == shown.class) {
+            chosen.push(shown);
         }
     }
-    shown.sort_by_key(|(class, _, _)| *class);
-    shown
+    chosen.sort_by_key(|shown| shown.class);
+    chosen
 }
 
 fn ended_by(ended_by: EndedBy) -> &'static str {

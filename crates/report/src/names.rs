@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use pipeclog_scenario::outcome::{Blocked, Hang, Role};
+use pipeclog_waitgraph::report::Actor;
 
 use crate::markdown::{escaped, text};
 
@@ -37,7 +38,25 @@ impl Names {
             let spelled = format!("{} ({})", blocked.comm.escaped(), blocked.pid);
             names.processes.push((spelled, blocked.pid, role));
         }
+        // A diagnosis calls a process by its program, of which the kernel's name may be the beginning alone.
+        for member in hang.diagnosis.iter().flat_map(|report| &report.members) {
+            let pid = member.actor.task.pid.0;
+            if let Some(role) = names.role(pid).map(str::to_owned) {
+                let spelled = format!("{} ({pid})", member.actor.name.escaped());
+                names.processes.push((spelled, pid, role));
+            }
+        }
         names
+    }
+
+    /// What somebody is called.
+    pub(crate) fn actor(&self, actor: &Actor) -> String {
+        let role = self.role(actor.task.pid.0);
+        let name = role.map_or_else(|| actor.name.escaped(), str::to_owned);
+        match &actor.thread {
+            Some(thread) => format!("{name}, thread {}", thread.escaped()),
+            None => name,
+        }
     }
 
     /// A blocked task in a sentence, as Markdown.

@@ -8,6 +8,7 @@ use pipeclog_waitgraph::snapshot::Untrusted;
 use serde::{Deserialize, Serialize};
 
 use crate::boundary::Boundary;
+use crate::claims::{Settled, Standing};
 use crate::machine::Machine;
 use crate::predict::{BlockedOn, Ending, Prediction, Who};
 use crate::scenario::Expect;
@@ -232,6 +233,9 @@ pub struct Results {
     /// The bytes at which strategies begin to hang.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub boundaries: Vec<Boundary>,
+    /// The claims of the post that it all began with, settled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub claims: Vec<Settled>,
     /// What captures cost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub throughput: Option<Throughput>,
@@ -259,12 +263,14 @@ impl Results {
             effort: None,
             cells,
             boundaries: Vec::new(),
+            claims: Vec::new(),
             throughput: None,
             machine: None,
         }
     }
 
-    /// Whether every trial came out as expected, every boundary as predicted, and every measured capture right.
+    /// Whether every trial came out as expected, every boundary as predicted, every experiment on a claim as its claim's
+    /// verdict has it, and every measured capture right.
     #[must_use]
     pub fn all_as_expected(&self) -> bool {
         let cell_differs = |cell: &Cell| cell.agreement() == Agreement::Differs;
@@ -274,6 +280,7 @@ impl Results {
             .flat_map(|throughput| &throughput.series);
         !self.cells.iter().any(cell_differs)
             && self.boundaries.iter().all(Boundary::agrees)
+            && !self.claims.iter().any(|settled| settled.standing() == Standing::Differs)
             && !series.any(|series| matches!(series.measured, Samples::Failed { .. }))
     }
 }

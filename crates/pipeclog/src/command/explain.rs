@@ -12,8 +12,13 @@ use crate::table;
 /// The texts of the classes, embedded so that one installed file is enough.
 const TEXTS: &str = include_str!("../../../../fixtures/classes.json");
 
+/// The texts of the classes.
+pub(crate) fn classes() -> anyhow::Result<Classes> {
+    Classes::read(TEXTS).context("failed to read the built-in texts")
+}
+
 pub(crate) fn run(slug: Option<&str>) -> anyhow::Result<ExitCode> {
-    let classes = Classes::read(TEXTS).context("failed to read the built-in texts")?;
+    let classes = classes()?;
     let Some(slug) = slug else {
         let width = Class::ALL
             .iter()

@@ -17,7 +17,7 @@ use pipeclog_scenario::scenario::Scenario;
 use pipeclog_scenario::script::{Op, Size, WriteSize};
 use pipeclog_scenario::throughput::Throughput;
 
-use crate::command::prove;
+use crate::command::{explain, prove};
 use crate::run::{self, Trial};
 
 /// What to run, and where to write.
@@ -58,7 +58,7 @@ pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
         Some(path) => read(path)?,
         None => measure(args)?,
     };
-    write(&args.output, &pipeclog_report::markdown(&results))?;
+    write(&args.output, &pipeclog_report::markdown(&results, &explain::classes()?))?;
     if let Some(path) = &args.json {
         run::write_json(path, &results)?;
     }

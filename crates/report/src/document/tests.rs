@@ -9,10 +9,15 @@ use pipeclog_scenario::scenario::Expect;
 use pipeclog_scenario::strategy::Strategy;
 use pipeclog_scenario::throughput::{Sample, Samples, Series, Throughput};
 use pipeclog_waitgraph::class::Class;
+use pipeclog_waitgraph::classes::Classes;
 use pipeclog_waitgraph::snapshot::Untrusted;
 use proptest::prelude::*;
 
-use super::markdown;
+/// The report with the texts that come with the suite.
+fn markdown(results: &Results) -> String {
+    let texts = include_str!("../../../../fixtures/classes.json");
+    super::markdown(results, &Classes::read(texts).unwrap())
+}
 
 fn hang(comm: &str) -> Hang {
     let blocked = |pid, role, call: &str| Blocked {
