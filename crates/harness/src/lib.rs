@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod boundary;
+pub mod capacity;
 pub mod cell;
 pub mod check;
 mod evidence;

@@ -3,9 +3,11 @@
 use std::fmt::Write as _;
 
 use pipeclog_scenario::boundary::{Boundary, Found, Layout};
+use pipeclog_scenario::capacity::Filled;
 use pipeclog_scenario::outcome::{Hang, Role};
 use pipeclog_scenario::strategy::Strategy;
 
+use crate::figure::Figure;
 use crate::markdown::{Align, Table, number, strategies, text};
 
 pub(crate) fn write(to: &mut String, boundaries: &[Boundary]) {
@@ -28,23 +30,44 @@ pub(crate) fn write(to: &mut String, boundaries: &[Boundary]) {
         );
         table.write(to);
     }
+    evidence(to, boundaries);
+}
+
+/// What a pipe holds, by write size: what the model says, and what this kernel's own pipes held.
+pub(crate) fn write_curve(to: &mut String, filled: &[Filled], figure: Option<&Figure>) {
     to.push_str(
-        "A pipe is full when its slots are, not its bytes: each slot holds a page at most, and a write shares a slot \
+        "### Slots, not bytes\n\n\
+         A pipe is full when its slots are, not its bytes: each slot holds a page at most, and a write shares a slot \
          with the one before only if what is left of it after whole pages fits there entirely (pipe(7); \
          `anon_pipe_write` in the kernel's `fs/pipe.c`). So small odd writes fill a pipe with far fewer bytes than its \
          capacity says.\n\n",
     );
-    evidence(to, boundaries);
+    let Some(figure) = figure else {
+        to.push_str("No pipe was filled in this run.\n\n");
+        return;
+    };
+    to.push_str(&figure.markdown());
+    let least = filled.iter().min_by_key(|filled| filled.held_bytes);
+    if let Some(least) = least {
+        let _ = writeln!(
+            to,
+            "Pipes of this kernel were filled with writes of {} sizes; the least of them held {} bytes, in writes of {}. \
+             `pipeclog predict --sweep` draws the curve, `pipeclog predict --write-size N` gives one point of it.\n",
+            number(filled.len() as u64),
+            number(least.held_bytes),
+            number(least.write_bytes),
+        );
+    }
 }
 
 /// Strategies whose figures are all the same, with their table.
 fn groups(boundaries: &[Boundary]) -> Vec<(Vec<Strategy>, Table)> {
-    let mut known: Vec<(Vec<Strategy>, Vec<Figure>)> = Vec::new();
+    let mut known: Vec<(Vec<Strategy>, Vec<Entry>)> = Vec::new();
     for strategy in Strategy::ALL {
-        let own: Vec<Figure> = boundaries
+        let own: Vec<Entry> = boundaries
             .iter()
             .filter(|boundary| boundary.strategy == strategy)
-            .map(Figure::of)
+            .map(Entry::of)
             .collect();
         if own.is_empty() {
             continue;
@@ -61,13 +84,13 @@ fn groups(boundaries: &[Boundary]) -> Vec<(Vec<Strategy>, Table)> {
 }
 
 #[derive(PartialEq)]
-struct Figure {
+struct Entry {
     layout: Layout,
     write_size: u64,
     shown: String,
 }
 
-impl Figure {
+impl Entry {
     fn of(boundary: &Boundary) -> Self {
         let mut shown = match &boundary.found {
             Found::At { completes, .. } => number(*completes),
@@ -91,7 +114,7 @@ impl Figure {
     }
 }
 
-fn table(figures: &[Figure]) -> Table {
+fn table(figures: &[Entry]) -> Table {
     let has = |layout: &Layout| figures.iter().any(|figure| figure.layout == *layout);
     let layouts: Vec<Layout> = Layout::ALL.into_iter().filter(has).collect();
     let mut sizes: Vec<u64> = figures.iter().map(|figure| figure.write_size).collect();

@@ -102,7 +102,9 @@ fn differing(to: &mut String, claims: &[Settled]) {
 }
 
 fn experiments(to: &mut String, claims: &[Settled]) {
-    to.push_str("<details>\n<summary>What was run for each claim, and what came of it</summary>\n\n");
+    to.push_str(
+        "<details>\n<summary>What was run for each claim, and what came of it</summary>\n\n",
+    );
     let heads = [
         ("claim", Align::Left),
         ("parent and child", Align::Left),
@@ -162,7 +164,8 @@ fn came(came: &Came) -> String {
         Came::Ended { code, said } => format!("ended with {code}: {}", escaped(&said.escaped())),
         Came::Hung { hang, written } => {
             let class = hang.diagnosis.as_ref().and_then(|report| report.class);
-            let class = class.map_or_else(|| "not diagnosed".to_owned(), |class| name(class.slug()));
+            let class =
+                class.map_or_else(|| "not diagnosed".to_owned(), |class| name(class.slug()));
             match written.stdout + written.stderr {
                 0 => format!("**hangs**: {class}"),
                 _ => format!(

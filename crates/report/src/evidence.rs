@@ -7,7 +7,7 @@ use pipeclog_waitgraph::class::Class;
 use pipeclog_waitgraph::classes::{ClassText, Classes};
 
 use crate::hung;
-use crate::loop_graph;
+use crate::loop_graph::LoopGraph;
 use crate::markdown::{escaped, name, number};
 use crate::names::Names;
 
@@ -18,18 +18,21 @@ struct Shown<'a> {
     hang: &'a Hang,
 }
 
-pub(crate) fn write(to: &mut String, cells: &[Cell], classes: &Classes) {
+/// Writes the section, and gives the graphs that are in it.
+pub(crate) fn write(to: &mut String, cells: &[Cell], classes: &Classes) -> Vec<LoopGraph> {
     to.push_str("## What the kernel says of each hang\n\n");
     let shown = one_of_each_class(cells);
     if shown.is_empty() {
         to.push_str("No scenario hung.\n\n");
-        return;
+        return Vec::new();
     }
     proofs(to, cells);
+    let mut graphs = Vec::new();
     for shown in &shown {
         let _ = writeln!(to, "### {}\n", name(shown.class.slug()));
-        write_one(to, shown, classes);
+        graphs.extend(write_one(to, shown, classes));
     }
+    graphs
 }
 
 /// How many of all hangs were proven.
@@ -47,7 +50,7 @@ fn proofs(to: &mut String, cells: &[Cell]) {
     );
 }
 
-fn write_one(to: &mut String, shown: &Shown<'_>, classes: &Classes) {
+fn write_one(to: &mut String, shown: &Shown<'_>, classes: &Classes) -> Option<LoopGraph> {
     let about = classes.get(shown.class);
     if let Some(about) = about {
         let _ = writeln!(to, "{}\n", escaped(&about.sentence));
@@ -71,7 +74,10 @@ fn write_one(to: &mut String, shown: &Shown<'_>, classes: &Classes) {
         .filter(|diagnosis| diagnosis.class == Some(shown.class));
     if let Some(diagnosis) = diagnosis {
         let _ = writeln!(to, "> {}.\n", escaped(&names.in_text(&diagnosis.headline)));
-        loop_graph::write(to, diagnosis, &mut names);
+    }
+    let graph = diagnosis.and_then(|diagnosis| LoopGraph::of(diagnosis, &mut names));
+    if let Some(graph) = &graph {
+        let _ = writeln!(to, "```mermaid\n{}```\n", graph.mermaid());
     }
     for blocked in &hang.blocked {
         let _ = writeln!(to, "- {}", names.sentence(blocked));
@@ -83,6 +89,7 @@ fn write_one(to: &mut String, shown: &Shown<'_>, classes: &Classes) {
     if let Some(about) = about {
         way_out(to, about);
     }
+    graph
 }
 
 fn way_out(to: &mut String, about: &ClassText) {

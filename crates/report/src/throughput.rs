@@ -5,13 +5,14 @@ use std::fmt::Write as _;
 use pipeclog_scenario::strategy::Strategy;
 use pipeclog_scenario::throughput::{Sample, Samples, Series, Throughput};
 
+use crate::figure::Figure;
 use crate::markdown::{Align, Table, number, text};
 use crate::statistics::Spread;
 
 /// Where the time of a capture is not this many times that of a capture of nothing, its rate says nothing.
 const RATE_FROM: f64 = 3.0;
 
-pub(crate) fn write(to: &mut String, throughput: Option<&Throughput>) {
+pub(crate) fn write(to: &mut String, throughput: Option<&Throughput>, figure: Option<&Figure>) {
     to.push_str("## What it costs when it works\n\n");
     let Some(throughput) = throughput else {
         to.push_str("Nothing was measured.\n\n");
@@ -26,6 +27,9 @@ pub(crate) fn write(to: &mut String, throughput: Option<&Throughput>) {
          run cannot tell the two apart. `discard` sends the output to `/dev/null`: it is what the child alone takes.\n",
         number(throughput.write_size)
     );
+    if let Some(figure) = figure {
+        to.push_str(&figure.markdown());
+    }
     ratios(to, throughput);
     for bytes in sizes(throughput) {
         details(to, throughput, bytes);
@@ -39,7 +43,8 @@ pub(crate) fn write(to: &mut String, throughput: Option<&Throughput>) {
     );
 }
 
-fn sizes(throughput: &Throughput) -> Vec<u64> {
+/// The sizes that were measured, ascending.
+pub(crate) fn sizes(throughput: &Throughput) -> Vec<u64> {
     let mut sizes: Vec<u64> = throughput
         .series
         .iter()
@@ -50,7 +55,8 @@ fn sizes(throughput: &Throughput) -> Vec<u64> {
     sizes
 }
 
-fn strategies(throughput: &Throughput) -> Vec<Strategy> {
+/// The strategies that were measured, in the order of the tables.
+pub(crate) fn strategies(throughput: &Throughput) -> Vec<Strategy> {
     let has = |strategy: &Strategy| {
         let mut series = throughput.series.iter();
         series.any(|series| series.strategy == *strategy)
@@ -226,6 +232,15 @@ fn rate(throughput: &Throughput, strategy: Strategy, bytes: u64) -> Option<f64> 
     let of_nothing = wall(throughput, strategy, 0)?.median;
     let mib = bytes as f64 / f64::from(1 << 20);
     (own > RATE_FROM * of_nothing).then(|| mib / (own / 1e9))
+}
+
+/// A size as an axis names it.
+pub(crate) fn bytes(bytes: u64) -> String {
+    match bytes {
+        bytes if bytes > 0 && bytes.is_multiple_of(1 << 20) => format!("{} MiB", bytes >> 20),
+        bytes if bytes > 0 && bytes.is_multiple_of(1 << 10) => format!("{} KiB", bytes >> 10),
+        bytes => number(bytes),
+    }
 }
 
 /// A time in nanoseconds, with three digits that mean something.

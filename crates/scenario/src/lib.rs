@@ -5,6 +5,7 @@
 
 pub mod boundary;
 pub mod check;
+pub mod capacity;
 pub mod claims;
 pub mod family;
 pub mod machine;

@@ -8,6 +8,7 @@ use pipeclog_waitgraph::snapshot::Untrusted;
 use serde::{Deserialize, Serialize};
 
 use crate::boundary::Boundary;
+use crate::capacity::Filled;
 use crate::claims::{Settled, Standing};
 use crate::machine::Machine;
 use crate::predict::{BlockedOn, Ending, Prediction, Who};
@@ -233,6 +234,9 @@ pub struct Results {
     /// The bytes at which strategies begin to hang.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub boundaries: Vec<Boundary>,
+    /// What the kernel's own pipe holds, by write size.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub filled: Vec<Filled>,
     /// The claims of the post that it all began with, settled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub claims: Vec<Settled>,
@@ -263,6 +267,7 @@ impl Results {
             effort: None,
             cells,
             boundaries: Vec::new(),
+            filled: Vec::new(),
             claims: Vec::new(),
             throughput: None,
             machine: None,
@@ -280,7 +285,10 @@ impl Results {
             .flat_map(|throughput| &throughput.series);
         !self.cells.iter().any(cell_differs)
             && self.boundaries.iter().all(Boundary::agrees)
-            && !self.claims.iter().any(|settled| settled.standing() == Standing::Differs)
+            && !self
+                .claims
+                .iter()
+                .any(|settled| settled.standing() == Standing::Differs)
             && !series.any(|series| matches!(series.measured, Samples::Failed { .. }))
     }
 }

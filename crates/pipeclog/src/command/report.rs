@@ -9,7 +9,9 @@ use anyhow::Context as _;
 use clap::Args;
 use pipeclog_harness::pool::Pool;
 use pipeclog_harness::throughput::{Duel, Peaks};
-use pipeclog_harness::{boundary, cell, fixtures, machine, throughput};
+use pipeclog_harness::{boundary, capacity, cell, fixtures, machine, throughput};
+use pipeclog_report::summary;
+use pipeclog_report::verdicts::Verdicts;
 use pipeclog_scenario::boundary::{Boundary, Layout};
 use pipeclog_scenario::outcome::{Cell, Effort, Results, SCHEMA_VERSION};
 use pipeclog_scenario::predict::PipeFacts;
@@ -23,10 +25,14 @@ use crate::run::{self, Trial};
 /// What to run, and where to write.
 #[derive(Debug, Args)]
 pub(crate) struct ReportArgs {
-    /// Where the report goes. It is replaced only when the new one is whole.
+    /// Where the report goes. Its figures, its verdicts and its results stand beside it, under the same name with another
+    /// ending. Each is replaced only when the new one is whole.
     #[arg(long, short, value_name = "FILE", default_value = "REPORT.md")]
     output: PathBuf,
-    /// Write every result, with its evidence and every sample, to this file.
+    /// Markdown, or one HTML page with the figures in it.
+    #[arg(long, value_enum, default_value_t = Format::Markdown)]
+    format: Format,
+    /// Write every result, with its evidence and every sample, to this file [default: the report's, ending in .json].
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Run a part that shows the same in about a minute.
@@ -35,9 +41,22 @@ pub(crate) struct ReportArgs {
     /// How many trials to run at a time; measurements are always run one at a time [default: one for each processor].
     #[arg(long, short, value_name = "N")]
     jobs: Option<NonZeroUsize>,
-    /// Run nothing, and write the report of results that --json has written.
+    /// Run nothing, and write the report of results that a run has written.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["quick", "jobs", "json"])]
     from: Option<PathBuf>,
+    /// Write nothing, and say whether the verdicts that stand beside the report hold on this machine. Figures may differ.
+    #[arg(long, conflicts_with_all = ["from", "json", "format"])]
+    check: bool,
+}
+
+/// What the report is written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// For the web, with figures beside it.
+    #[value(name = "markdown", alias = "md")]
+    Markdown,
+    /// One page that needs nothing beside it.
+    Html,
 }
 
 /// The sizes of a quick run: the capacity of a pipe, and a byte more.
@@ -47,19 +66,24 @@ const QUICK_WRITE_SIZES: [u64; 2] = [2049, 4096];
 const QUICK_LAYOUTS: [Layout; 2] = [Layout::Stdout, Layout::Stderr];
 
 pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
+    if args.check {
+        return check(args);
+    }
+    let json = match (&args.json, &args.from) {
+        (Some(path), _) => Some(path.clone()),
+        (None, None) => Some(args.output.with_extension("json")),
+        (None, Some(_)) => None,
+    };
     // Minutes of work come next: better to learn now that nothing can be written.
-    for path in [Some(&args.output), args.json.as_ref()]
-        .into_iter()
-        .flatten()
-    {
+    for path in [Some(&args.output), json.as_ref()].into_iter().flatten() {
         run::check_place(path)?;
     }
     let results = match &args.from {
         Some(path) => read(path)?,
         None => measure(args)?,
     };
-    write(&args.output, &pipeclog_report::markdown(&results, &explain::classes()?))?;
-    if let Some(path) = &args.json {
+    write_all(args, &results)?;
+    if let Some(path) = &json {
         run::write_json(path, &results)?;
     }
     prove::show(&results.cells);
@@ -68,6 +92,92 @@ pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
         ExitCode::SUCCESS
     } else {
         println!("not all is as expected: the report says what");
+        ExitCode::from(crate::NOT_AS_EXPECTED)
+    })
+}
+
+/// The report last, so that whoever finds it finds what it names.
+fn write_all(args: &ReportArgs, results: &Results) -> anyhow::Result<()> {
+    let stem = args
+        .output
+        .file_stem()
+        .map_or_else(|| "REPORT".into(), |stem| stem.to_string_lossy());
+    let document = pipeclog_report::document(results, &explain::classes()?, &stem);
+    match args.format {
+        Format::Html => write(&args.output, &pipeclog_report::html::page(&document))?,
+        Format::Markdown => {
+            for figure in &document.figures {
+                write(&args.output.with_file_name(&figure.file), &figure.svg)?;
+            }
+            let verdicts = Verdicts::of(results)
+                .json()
+                .context("failed to write the verdicts as JSON")?;
+            write(&verdicts_of(&args.output), &verdicts)?;
+            write(&args.output, &document.markdown)?;
+        }
+    }
+    summarize(&document.markdown)
+}
+
+/// The verdicts stand beside the report.
+fn verdicts_of(report: &Path) -> PathBuf {
+    report.with_extension("verdicts.json")
+}
+
+/// Where a CI service shows a summary of the step (`GITHUB_STEP_SUMMARY` names a file), the report is added to it.
+fn summarize(markdown: &str) -> anyhow::Result<()> {
+    let Some(path) = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty()) else {
+        return Ok(());
+    };
+    let failed = || {
+        format!(
+            "failed to add the report to the step's summary in {}",
+            path.display()
+        )
+    };
+    let mut file = std::fs::OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(&path)
+        .with_context(failed)?;
+    let there = usize::try_from(file.metadata().with_context(failed)?.len()).unwrap_or(usize::MAX);
+    let room = summary::MOST_BYTES.saturating_sub(there);
+    file.write_all(summary::beginning(markdown, room).as_bytes())
+        .with_context(failed)
+}
+
+/// Runs what the recorded verdicts speak of, or a part of it, and compares.
+fn check(args: &ReportArgs) -> anyhow::Result<ExitCode> {
+    let path = verdicts_of(&args.output);
+    let failed = || {
+        format!(
+            "failed to read the recorded verdicts in {}: make them by `pipeclog report`",
+            path.display()
+        )
+    };
+    let text = std::fs::read_to_string(&path).with_context(failed)?;
+    let recorded = Verdicts::read(&text).with_context(failed)?;
+    let found = Verdicts::of(&measure_verdicts(args)?);
+    let differences = recorded.differences(&found);
+    for difference in &differences {
+        println!(
+            "{}: recorded: {}; on this machine: {}",
+            difference.what, difference.recorded, difference.found
+        );
+    }
+    let shared = recorded.shared(&found);
+    anyhow::ensure!(
+        shared > 0,
+        "none of the verdicts in {} was run: make them anew by `pipeclog report`",
+        path.display()
+    );
+    println!(
+        "{} of {shared} verdicts hold on this machine",
+        shared - differences.len()
+    );
+    Ok(if differences.is_empty() {
+        ExitCode::SUCCESS
+    } else {
         ExitCode::from(crate::NOT_AS_EXPECTED)
     })
 }
@@ -87,30 +197,47 @@ fn read(path: &Path) -> anyhow::Result<Results> {
 }
 
 fn measure(args: &ReportArgs) -> anyhow::Result<Results> {
-    let effort = if args.quick {
-        Effort::Quick
-    } else {
-        Effort::Full
-    };
+    let mut results = measure_verdicts(args)?;
+    let effort = effort(args);
+    let duels = throughput::duels(effort);
+    let peaks = peaks(&run::pool()?, &duels);
+    results.throughput = Some(duel(&duels, &peaks)?);
+    Ok(results)
+}
+
+/// Everything but what is timed.
+fn measure_verdicts(args: &ReportArgs) -> anyhow::Result<Results> {
+    let effort = effort(args);
     let jobs = run::jobs(args.jobs);
     let machine = machine::describe(env!("CARGO_PKG_VERSION"))?;
     let facts = machine::pipes(&machine)?;
     let pool = run::pool()?;
     let cells = matrix(&pool, effort, jobs, facts)?;
     let boundaries = boundaries(&pool, effort, jobs, facts);
-    let duels = throughput::duels(effort);
-    let peaks = peaks(&pool, &duels);
-    // The workers end here: what is measured now shall have the machine to itself.
-    drop(pool);
-    let throughput = duel(&duels, &peaks)?;
+    let claims = Vec::new();
+    let sizes = capacity::write_sizes(u64::from(machine.page_bytes));
+    let filled = sizes
+        .into_iter()
+        .map(capacity::fill)
+        .collect::<Result<_, _>>()?;
     Ok(Results {
         schema_version: SCHEMA_VERSION,
         effort: Some(effort),
         cells,
         boundaries,
-        throughput: Some(throughput),
+        filled,
+        claims,
+        throughput: None,
         machine: Some(machine),
     })
+}
+
+fn effort(args: &ReportArgs) -> Effort {
+    if args.quick {
+        Effort::Quick
+    } else {
+        Effort::Full
+    }
 }
 
 fn matrix(pool: &Pool, effort: Effort, jobs: usize, facts: PipeFacts) -> anyhow::Result<Vec<Cell>> {

@@ -4,6 +4,8 @@
 
 use std::fmt::Write as _;
 
+use pipeclog_scenario::capacity::Filled;
+
 use super::{Axis, Curve, binary, grouped};
 
 const WIDTH: f64 = 960.0;
@@ -23,12 +25,14 @@ text { font: 13px system-ui, sans-serif; fill: #444c56 }
 .limit { stroke: #8c959f; stroke-dasharray: 5 4 }
 .curve { fill: #0969da; fill-opacity: .28; stroke: #0969da; stroke-width: 1.4; stroke-linejoin: round }
 .dot { fill: #b4330a }
+.kernel { fill: #1f2328 }
 @media (prefers-color-scheme: dark) {
 text { fill: #adb5be }
 .title { fill: #f0f3f6 }
 .label { fill: #ffa57a }
 .curve { fill: #58a6ff; stroke: #58a6ff }
 .dot { fill: #ffa57a }
+.kernel { fill: #f0f3f6 }
 }
 ";
 
@@ -36,6 +40,12 @@ impl Curve {
     /// An SVG document of 960 by 440 units.
     #[must_use]
     pub fn svg(&self) -> String {
+        self.svg_with(&[])
+    }
+
+    /// The same, with what the kernel's own pipe held as points upon the curve.
+    #[must_use]
+    pub fn svg_with(&self, measured: &[Filled]) -> String {
         let title = self.title();
         let mut svg = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-labelledby=\"title desc\">\n\
@@ -48,6 +58,7 @@ impl Curve {
         svg.push_str(&self.levels());
         svg.push_str(&self.sizes());
         let _infallible = writeln!(svg, "<path class=\"curve\" d=\"{}\"/>", self.shape());
+        svg.push_str(&self.points(measured));
         svg.push_str(&self.labels());
         svg.push_str("</svg>\n");
         svg
@@ -159,6 +170,29 @@ impl Curve {
         }
         path.push('Z');
         path
+    }
+
+    /// What was measured, and what tells it from what was computed.
+    fn points(&self, measured: &[Filled]) -> String {
+        let mut svg = String::new();
+        for filled in measured {
+            let _infallible = writeln!(
+                svg,
+                "<circle class=\"kernel\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"2\"/>",
+                self.x(filled.write_bytes),
+                self.y(filled.held_bytes)
+            );
+        }
+        if !measured.is_empty() {
+            let right = WIDTH - RIGHT;
+            let _infallible = writeln!(
+                svg,
+                "<circle class=\"kernel\" cx=\"{:.1}\" cy=\"41.5\" r=\"2\"/>\n\
+                 <text x=\"{right:.1}\" y=\"46\" text-anchor=\"end\">points: this kernel · line: the model</text>",
+                right - 232.0
+            );
+        }
+        svg
     }
 
     /// The teeth, each with its numbers, where the curve leaves room.

@@ -1,6 +1,7 @@
 //! The whole document, of small results made by hand.
 
 use pipeclog_scenario::boundary::{Boundary, Found, Layout};
+use pipeclog_scenario::capacity::Filled;
 use pipeclog_scenario::machine::{Build, Machine};
 use pipeclog_scenario::outcome::{
     Blocked, Cell, Effort, EndedBy, Hang, Outcome, Results, Role, Verdict, Written,
@@ -16,7 +17,7 @@ use proptest::prelude::*;
 /// The report with the texts that come with the suite.
 fn markdown(results: &Results) -> String {
     let texts = include_str!("../../../../fixtures/classes.json");
-    super::markdown(results, &Classes::read(texts).unwrap())
+    super::document(results, &Classes::read(texts).unwrap(), "REPORT").markdown
 }
 
 fn hang(comm: &str) -> Hang {
@@ -124,6 +125,16 @@ fn results() -> Results {
                 ),
             ],
         }),
+        filled: vec![
+            Filled {
+                write_bytes: 1,
+                held_bytes: 65_536,
+            },
+            Filled {
+                write_bytes: 2049,
+                held_bytes: 32_784,
+            },
+        ],
         machine: Some(Machine {
             kernel: Untrusted::from("6.18.44"),
             architecture: Untrusted::from("x86_64"),
@@ -178,6 +189,10 @@ With 1,048,576 bytes the fastest of the first kind was `poll`, 510 µs in the me
 
 4 trials came out as expected, 0 did not, 0 were skipped.
 
+## The post, settled
+
+The claims of the post were not put to the test in this run.
+
 ## The boundary, to the byte
 
 Each figure is the most bytes **to each stream that is written** with which the capture still completes; with one byte more it hangs. Both were run on real processes; the model of the pipe only says where to look first, and where it is wrong a bisection finds the byte and the table says what the model thought.
@@ -188,9 +203,15 @@ Each figure is the most bytes **to each stream that is written** with which the 
 | --: | --: | --: |
 | 4,096 | 65,536 | 65,536 |
 
+2 searches took 4 trials. In 2 of the 2 hangs that ended them the kernel showed the child in write on a pipe.
+
+### Slots, not bytes
+
 A pipe is full when its slots are, not its bytes: each slot holds a page at most, and a write shares a slot with the one before only if what is left of it after whole pages fits there entirely (pipe(7); `anon_pipe_write` in the kernel's `fs/pipe.c`). So small odd writes fill a pipe with far fewer bytes than its capacity says.
 
-2 searches took 4 trials. In 2 of the 2 hangs that ended them the kernel showed the child in write on a pipe.
+![Bytes that a pipe holds when its writer blocks, by the size of the writes](REPORT.capacity.svg)
+
+Pipes of this kernel were filled with writes of 2 sizes; the least of them held 32,784 bytes, in writes of 2,049. `pipeclog predict --sweep` draws the curve, `pipeclog predict --write-size N` gives one point of it.
 
 ## What the kernel says of each hang
 
@@ -198,14 +219,24 @@ A pipe is full when its slots are, not its bytes: each slot holds a page at most
 
 ### `wait-then-read`
 
-`wait_then_read` on `boundary/stdout-65537`. The child had written 0 bytes to stdout and 0 to stderr. It was ended by the proof that it would never end.
+The parent waits for the child to exit, the child waits for room in a pipe, and the only reader of that pipe is the parent.
+
+Seen with `wait_then_read` on `boundary/stdout-65537`. The child had written 0 bytes to stdout and 0 to stderr. It was ended by the proof that it would never end.
 
 - The parent (sh): wait for a child.
 - The child (sh): write on descriptor 1, pipe A; the other end is held by the parent.
 
+**The cure.** Read to the end of file, then wait; or let a library do both at once (communicate, Command&#58;&#58;output, Open3.capture3). Where nobody wants the output, give the child /dev/null or a file.
+
+**What does not cure it.** A timeout on the wait turns the hang into a false failure, since the child cannot exit unread. A bigger pipe moves the size at which it hangs.
+
+References: rust-lang/rust&#35;27152; ziglang/zig&#35;14264; sheredom/subprocess.h&#35;82; python: subprocess documentation, warning at Popen.wait; pipe(7).
+
 ## What it costs when it works
 
 The child writes so many bytes to stdout, 65,536 at a time, and the strategies capture it in turn: one at a time, in one process, in rounds whose order rotates. A ratio is to `poll` in the same round; given are the median and, in brackets, where the middle half lies. **≈** marks a ratio whose middle half includes 1: this run cannot tell the two apart. `discard` sends the output to `/dev/null`: it is what the child alone takes.
+
+![Time of a capture by its bytes, for each strategy](REPORT.times.svg)
 
 | × the time of the baseline, by bytes | 0 | 1,048,576 |
 | --- | --: | --: |
