@@ -1,26 +1,24 @@
-//! Embeds `fixtures/scenarios/*.json` and `fixtures/check/*.json`, so that one installed file is enough, and a new scenario needs no line of code.
+//! Embeds `fixtures/scenarios/*.json`, `fixtures/check/*.json` and `fixtures/claims/*.py`, so that one installed file is enough, and
+//! a new scenario needs no line of code.
 
 use std::path::Path;
 use std::{env, fs};
 
 fn main() {
-    for name in ["scenarios", "check"] {
-        embed(name);
+    for (folder, extension) in [("scenarios", "json"), ("check", "json"), ("claims", "py")] {
+        embed(folder, extension);
     }
 }
 
 /// The files of a folder of `fixtures` as a list of their names and texts.
-fn embed(folder_name: &str) {
+fn embed(folder_name: &str, extension: &str) {
     let root = env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");
     let folder = Path::new(&root).join("../../fixtures").join(folder_name);
     println!("cargo::rerun-if-changed={}", folder.display());
     let mut files: Vec<_> = fs::read_dir(&folder)
         .unwrap_or_else(|error| panic!("failed to list {}: {error}", folder.display()))
         .map(|entry| entry.expect("an entry of a readable folder").path())
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == "json")
-        })
+        .filter(|path| path.extension().is_some_and(|found| found == extension))
         .collect();
     files.sort();
     let mut list = String::from("&[\n");

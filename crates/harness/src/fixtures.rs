@@ -1,6 +1,7 @@
 //! The scenarios that come with the suite, embedded when it was built.
 
 use pipeclog_scenario::check::{Case, CaseError, read_cases};
+use pipeclog_scenario::claims::Claim;
 use pipeclog_scenario::scenario::{Scenario, ScenarioError, read_family};
 
 /// Each file of `fixtures/scenarios`: its name without `.json`, and its text.
@@ -45,4 +46,61 @@ pub fn scenarios() -> Result<Vec<Scenario>, ScenarioError> {
         all.extend(read_family(name, text)?);
     }
     Ok(all)
+}
+
+/// Each file of `fixtures/claims`: its name without `.py`, and its text.
+const CLAIM_PARENTS: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/claims.rs"));
+
+/// The text of an experiment's parent, by the name of its file; nothing if there is none.
+#[must_use]
+pub fn claim_parent(file: &str) -> Option<&'static str> {
+    let name = file.strip_suffix(".py")?;
+    let found = CLAIM_PARENTS.iter().find(|(known, _)| *known == name);
+    found.map(|(_, text)| *text)
+}
+
+/// The claims of the post and its comments, in the order of their file.
+///
+/// # Errors
+///
+/// When the file is not of the form; the suite's own tests see to it that it is.
+pub fn claims() -> Result<Vec<Claim>, serde_json::Error> {
+    serde_json::from_str(include_str!("../../../fixtures/claims.json"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn each_claim_has_a_name_of_its_own_and_experiments_whose_parents_are_there() {
+        let claims = claims().unwrap();
+        let names: BTreeSet<&str> = claims.iter().map(|claim| claim.id.as_str()).collect();
+        assert_eq!(names.len(), claims.len());
+        for claim in &claims {
+            assert!(!claim.experiments.is_empty(), "{}", claim.id);
+            for experiment in &claim.experiments {
+                assert!(
+                    claim_parent(&experiment.parent).is_some(),
+                    "{}: {}",
+                    claim.id,
+                    experiment.parent
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn no_parent_of_an_experiment_is_there_for_nothing() {
+        let claims = claims().unwrap();
+        let used: BTreeSet<&str> = claims
+            .iter()
+            .flat_map(|claim| &claim.experiments)
+            .filter_map(|experiment| experiment.parent.strip_suffix(".py"))
+            .collect();
+        let there: BTreeSet<&str> = CLAIM_PARENTS.iter().map(|(name, _)| *name).collect();
+        assert_eq!(used, there);
+    }
 }

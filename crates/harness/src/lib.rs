@@ -4,6 +4,7 @@ pub mod boundary;
 pub mod capacity;
 pub mod cell;
 pub mod check;
+pub mod claims;
 mod evidence;
 pub mod fixtures;
 mod judge;

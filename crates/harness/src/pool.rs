@@ -12,14 +12,16 @@ use std::sync::Mutex;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use pipeclog_scenario::check::Finding;
+use pipeclog_scenario::claims::Came;
 use pipeclog_scenario::outcome::{Outcome, Verdict, Written};
 use pipeclog_scenario::scenario::Scenario;
 use pipeclog_scenario::strategy::Strategy;
+use pipeclog_waitgraph::snapshot::Untrusted;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::check;
 use crate::trial::{self, Setup};
+use crate::{check, claims};
 
 /// What a worker is asked to run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -38,6 +40,8 @@ enum Job {
     Trial(Box<Request>),
     /// A case that is put to a wrapper; the answer is a [`Finding`].
     Check(Box<check::Request>),
+    /// An experiment on a claim; the answer is a [`Came`].
+    Claim(Box<claims::Request>),
 }
 
 /// Starts workers as they are needed and keeps them for the next trial. Share it among as many threads as there shall
@@ -88,6 +92,20 @@ impl Pool {
                 why: format!(
                     "failed to run a case in `{} {WORKER_COMMAND}`: {error}",
                     self.program.display()
+                ),
+            })
+    }
+
+    /// Runs an experiment on a claim, in a worker. Whatever goes wrong with the worker is told by what came.
+    pub fn experiment(&self, request: &claims::Request) -> Came {
+        self.ask(&Job::Claim(Box::new(request.clone())))
+            .unwrap_or_else(|error| Came::Broken {
+                why: Untrusted::from(
+                    format!(
+                        "failed to run an experiment in `{} {WORKER_COMMAND}`: {error}",
+                        self.program.display()
+                    )
+                    .as_str(),
                 ),
             })
     }
@@ -195,6 +213,7 @@ pub fn serve(setup: &Setup) -> io::Result<()> {
         let answer = match serde_json::from_str(&line?)? {
             Job::Trial(request) => trial::run(&request, setup).map(serde_json::to_value),
             Job::Check(request) => check::run(&request, setup).map(serde_json::to_value),
+            Job::Claim(request) => claims::run(&request, setup).map(serde_json::to_value),
         };
         let Some(answer) = answer else {
             break;

@@ -2,8 +2,8 @@
 
 mod answer;
 mod boundary;
-pub mod conformance;
 mod claims;
+pub mod conformance;
 pub mod curve;
 mod document;
 mod evidence;

@@ -4,8 +4,8 @@
 //! Pure: nothing here runs anything, reads a file or a clock.
 
 pub mod boundary;
-pub mod check;
 pub mod capacity;
+pub mod check;
 pub mod claims;
 pub mod family;
 pub mod machine;

@@ -7,12 +7,14 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Args;
+use pipeclog_harness as harness;
 use pipeclog_harness::pool::Pool;
 use pipeclog_harness::throughput::{Duel, Peaks};
 use pipeclog_harness::{boundary, capacity, cell, fixtures, machine, throughput};
 use pipeclog_report::summary;
 use pipeclog_report::verdicts::Verdicts;
 use pipeclog_scenario::boundary::{Boundary, Layout};
+use pipeclog_scenario::claims::Settled;
 use pipeclog_scenario::outcome::{Cell, Effort, Results, SCHEMA_VERSION};
 use pipeclog_scenario::predict::PipeFacts;
 use pipeclog_scenario::scenario::Scenario;
@@ -214,7 +216,7 @@ fn measure_verdicts(args: &ReportArgs) -> anyhow::Result<Results> {
     let pool = run::pool()?;
     let cells = matrix(&pool, effort, jobs, facts)?;
     let boundaries = boundaries(&pool, effort, jobs, facts);
-    let claims = Vec::new();
+    let claims = claims(&pool, effort, jobs)?;
     let sizes = capacity::write_sizes(u64::from(machine.page_bytes));
     let filled = sizes
         .into_iter()
@@ -292,6 +294,18 @@ fn writes_pages(scenario: &Scenario) -> bool {
         Op::Write(write) => write.write_size == WriteSize::Fixed(Size(4096)),
         _ => false,
     })
+}
+
+/// Puts the claims of the post to the test, on the Pythons that are found.
+fn claims(pool: &Pool, effort: Effort, jobs: usize) -> anyhow::Result<Vec<Settled>> {
+    let claims = fixtures::claims().context("failed to read the built-in claims")?;
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    let pythons = harness::claims::pythons(std::env::var_os("PATH").as_deref(), home.as_deref());
+    let items = harness::claims::agenda(&claims, &pythons, effort);
+    let bar = run::progress(items.len(), "experiments");
+    let came = run::each(&items, jobs, &bar, |item| pool.experiment(&item.request));
+    bar.finish_and_clear();
+    Ok(harness::claims::settle(claims, &items, came))
 }
 
 fn boundaries(pool: &Pool, effort: Effort, jobs: usize, facts: PipeFacts) -> Vec<Boundary> {
