@@ -77,6 +77,7 @@ impl Pool {
                 },
                 measured: None,
                 written: Written::default(),
+                seen: None,
             },
         }
     }

@@ -11,7 +11,7 @@ use pipeclog_harness::pool::Pool;
 use pipeclog_harness::throughput::{Duel, Peaks};
 use pipeclog_harness::{boundary, cell, fixtures, machine, throughput};
 use pipeclog_scenario::boundary::{Boundary, Layout};
-use pipeclog_scenario::outcome::{Cell, Effort, Results, SCHEMA_VERSION};
+use pipeclog_scenario::outcome::{self, Cell, Effort, Results, SCHEMA_VERSION};
 use pipeclog_scenario::predict::PipeFacts;
 use pipeclog_scenario::scenario::Scenario;
 use pipeclog_scenario::script::{Op, Size, WriteSize};
@@ -106,6 +106,7 @@ fn measure(args: &ReportArgs) -> anyhow::Result<Results> {
     Ok(Results {
         schema_version: SCHEMA_VERSION,
         effort: Some(effort),
+        foretold: outcome::foretold(&cells),
         cells,
         boundaries,
         throughput: Some(throughput),

@@ -54,6 +54,7 @@ fn cell(scenario: &str, size: Option<u64>, strategy: Strategy, verdict: Verdict)
             verdict,
             measured: None,
             written: Written::default(),
+            seen: None,
         },
     }
 }
@@ -99,6 +100,7 @@ fn results() -> Results {
         hang: hang("sh"),
     };
     Results {
+        foretold: Foretold::default(),
         effort: Some(Effort::Quick),
         boundaries: vec![
             boundary(wait, Layout::Stdout, Some(65_536), at.clone()),
