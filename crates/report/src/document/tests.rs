@@ -5,6 +5,7 @@ use pipeclog_scenario::machine::{Build, Machine};
 use pipeclog_scenario::outcome::{
     Blocked, Cell, Effort, EndedBy, Hang, Outcome, Results, Role, Verdict, Written,
 };
+use pipeclog_scenario::predict::Foretold;
 use pipeclog_scenario::scenario::Expect;
 use pipeclog_scenario::strategy::Strategy;
 use pipeclog_scenario::throughput::{Sample, Samples, Series, Throughput};
