@@ -6,9 +6,10 @@ use std::os::unix::fs::FileExt as _;
 use std::str::FromStr as _;
 
 use nix::sys::signal::Signal;
+use pipeclog_scenario::bound::{Bound, LimitPolicy};
 use pipeclog_scenario::outcome::{CaptureReport, StreamReport, Verdict, Written};
 use pipeclog_scenario::scenario::Scenario;
-use pipeclog_scenario::script::{Ending, Input, Op, Script};
+use pipeclog_scenario::script::{Ending, Input};
 use pipeclog_scenario::strategy::{Delivery, Strategy};
 use pipeclog_scenario::verify::{FaultKind, Source, Verifier, Window};
 use pipeclog_supervise::tree::{End, Left};
@@ -78,11 +79,20 @@ pub(crate) fn judge(scenario: &Scenario, strategy: Strategy, ended: &Ended<'_>) 
         }
     }
     if let Some(stopped) = ended.report.and_then(|report| report.stopped.as_ref()) {
-        return match ended.leader {
-            End::Code(TIMED_OUT | FAILED) => Verdict::CutShort {
+        return match (stopped.as_str(), ended.leader) {
+            ("deadline", End::Code(TIMED_OUT)) => Verdict::CutShort {
+                by: Bound::Deadline,
                 why: stopped.clone(),
             },
-            other => wrong_exit("124 or 125".to_owned(), other),
+            ("limit", End::Code(FAILED)) => Verdict::CutShort {
+                by: Bound::Limit,
+                why: stopped.clone(),
+            },
+            ("deadline", other) => wrong_exit(format!("exit code {TIMED_OUT}"), other),
+            ("limit", other) => wrong_exit(format!("exit code {FAILED}"), other),
+            (other, _) => Verdict::Broken {
+                why: format!("the capture was stopped by {other}, which no scenario asks for"),
+            },
         };
     }
     if ended.descendants_left == Left::Some {
@@ -117,6 +127,7 @@ fn cut_by_limit(report: Option<&CaptureReport>) -> Verdict {
     match cut {
         None => Verdict::Completed,
         Some((name, stream)) => Verdict::CutShort {
+            by: Bound::Limit,
             why: format!(
                 "the limit kept {} of {} bytes of {name}",
                 stream.kept, stream.seen
@@ -168,7 +179,7 @@ fn compare(
     let ended_early =
         |stream: &StreamReport| !matches!(stream.end.as_str(), "end of file" | "not captured");
     let without_descendants = stream.is_some_and(ended_early) && !stopped;
-    let alone = without_descendants.then(|| leader_alone(&scenario.script));
+    let alone = without_descendants.then(|| scenario.script.without_descendants());
     let script = alone.as_ref().unwrap_or(&scenario.script);
     let input = Input::Pattern(scenario.stdin_len());
     let window = window(scenario, source, stream);
@@ -212,13 +223,13 @@ fn window(scenario: &Scenario, source: Source, stream: Option<&StreamReport>) ->
     if stream.end == "not captured" {
         return Window::WHOLE;
     }
-    match scenario.parent.limit_policy.as_deref() {
-        Some("tail") => Window {
+    match scenario.parent.limit_policy {
+        Some(LimitPolicy::Tail) => Window {
             start: total(scenario, source).saturating_sub(limit.0),
             len: None,
         },
-        Some("spill") => Window::WHOLE,
-        _ => Window {
+        Some(LimitPolicy::Spill) => Window::WHOLE,
+        Some(LimitPolicy::Head | LimitPolicy::Kill | LimitPolicy::Error) | None => Window {
             start: 0,
             len: Some(limit.0),
         },
@@ -242,39 +253,6 @@ fn total(scenario: &Scenario, source: Source) -> u64 {
         Source::Stdout => expected.stdout,
         Source::Stderr => expected.stderr,
         Source::Merged => expected.stdout + expected.stderr,
-    }
-}
-
-/// The script with descendants that write nothing.
-pub(crate) fn leader_alone(script: &Script) -> Script {
-    let mut alone = script.clone();
-    silence(&mut alone.ops);
-    alone
-}
-
-fn silence(ops: &mut [Op]) {
-    for op in ops {
-        match op {
-            Op::Background(background) => background.script.ops.clear(),
-            Op::Thread { ops } | Op::Repeat { ops, .. } => silence(ops),
-            Op::Write(_)
-            | Op::Prompt { .. }
-            | Op::Flush { .. }
-            | Op::Stdin { .. }
-            | Op::Sleep { .. }
-            | Op::Compute { .. }
-            | Op::Park {}
-            | Op::Close { .. }
-            | Op::Nonblock { .. }
-            | Op::Capacity { .. }
-            | Op::Packet { .. }
-            | Op::Wait {}
-            | Op::Fifo { .. }
-            | Op::Accept {}
-            | Op::Stop {}
-            | Op::Exit { .. }
-            | Op::Die { .. } => {}
-        }
     }
 }
 

@@ -73,7 +73,12 @@ pub fn pipes(machine: &Machine) -> Result<PipeFacts, MachineError> {
     })
 }
 
-fn capacity_of_new_pipe() -> Result<u64, MachineError> {
+/// What a new pipe of this process holds, in bytes: one is made, asked and closed.
+///
+/// # Errors
+///
+/// When no pipe can be made or asked: the user may be over `pipe-user-pages-hard`.
+pub fn capacity_of_new_pipe() -> Result<u64, MachineError> {
     let failed = |call| move |source| MachineError::Pipe { call, source };
     let (read, _write) =
         rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(failed("pipe2"))?;

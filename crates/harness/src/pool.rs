@@ -81,6 +81,7 @@ impl Pool {
                 },
                 measured: None,
                 written: Written::default(),
+                seen: None,
             },
         }
     }

@@ -16,7 +16,9 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::SigSet;
 use nix::sys::stat::Mode;
 use pipeclog_chatty::Ledger;
-use pipeclog_scenario::outcome::{CaptureReport, Measured, Outcome, Verdict, Writing, Written};
+use pipeclog_scenario::outcome::{
+    CaptureReport, Measured, Outcome, Seen, Verdict, Writing, Written,
+};
 use pipeclog_scenario::pattern::{self, Tag};
 use pipeclog_scenario::scenario::{Descendants, Expect, Scenario};
 use pipeclog_supervise::tree::{End, Group, Left, Reaped, Tree, TreeError};
@@ -82,6 +84,7 @@ fn verdict(verdict: Verdict) -> Outcome {
         verdict,
         measured: None,
         written: Written::default(),
+        seen: None,
     }
 }
 
@@ -113,6 +116,10 @@ fn try_run(request: &Request, setup: &Setup) -> Result<Outcome, TrialError> {
         verdict,
         measured,
         written,
+        seen: report.as_ref().map(|report| Seen {
+            stdout: report.stdout.seen,
+            stderr: report.stderr.seen,
+        }),
     })
 }
 
@@ -353,10 +360,13 @@ fn options(scenario: &Scenario) -> Vec<OsString> {
             options.push(OsString::from(format!("{option}={value}")));
         }
     };
-    add("--end", parent.end.clone());
+    add("--end", parent.end.map(|end| end.to_string()));
     add("--deadline", parent.deadline_ms.map(|ms| format!("{ms}ms")));
     add("--limit", parent.limit.map(|size| size.to_string()));
-    add("--limit-policy", parent.limit_policy.clone());
+    add(
+        "--limit-policy",
+        parent.limit_policy.map(|policy| policy.to_string()),
+    );
     add("--kill", parent.kill.clone());
     add("--background", parent.background.clone());
     options

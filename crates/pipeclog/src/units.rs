@@ -33,6 +33,12 @@ pub(crate) fn pid(text: &str) -> Result<u32, String> {
     }
 }
 
+/// A number and what it counts: 1 byte, 2 bytes.
+pub(crate) fn count(number: u64, of: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {of}{plural}")
+}
+
 /// A size that is kept in memory.
 pub(crate) fn size_as_usize(size: Size) -> anyhow::Result<usize> {
     usize::try_from(size.0)

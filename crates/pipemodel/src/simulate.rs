@@ -110,14 +110,21 @@ pub enum Orders {
     Incomplete,
 }
 
-/// Outcomes agree if they end alike and deliver alike; who waited where meanwhile is the channel's affair.
+/// Outcomes agree if they end alike and deliver alike; who waited where meanwhile is the channel's affair, and of what goes on for ever so
+/// is how much has come.
 fn same(left: &[Outcome], right: &[Outcome]) -> bool {
     let essence = |outcomes: &[Outcome]| {
         let mut essence: Vec<_> = outcomes
             .iter()
-            .map(|outcome| (outcome.ending, outcome.leader, outcome.read_by_root.clone()))
+            .map(|outcome| {
+                let read = match outcome.ending {
+                    Ending::Endless => Vec::new(),
+                    _ => outcome.read_by_root.clone(),
+                };
+                (outcome.ending, outcome.leader, outcome.grows, read)
+            })
             .collect();
-        essence.sort_by_key(|(_, _, read)| read.clone());
+        essence.sort_by_key(|(_, _, _, read)| read.clone());
         essence
     };
     essence(left) == essence(right)
@@ -216,6 +223,11 @@ pub enum SimulateError {
         /// The channel.
         channel: ChannelId,
     },
+    /// A program gave up ([`Step::GiveUp`]).
+    GivenUp {
+        /// The task.
+        task: TaskId,
+    },
     /// More than [`MAX_MEMBERS`] channels or tasks.
     TooLarge,
 }
@@ -257,6 +269,11 @@ impl fmt::Display for SimulateError {
                 f,
                 "failed to simulate task {}: channel {} refuses to be resized, and what follows is not modelled",
                 task.0, channel.0
+            ),
+            Self::GivenUp { task } => write!(
+                f,
+                "failed to simulate task {}: its program is too long",
+                task.0
             ),
             Self::TooLarge => write!(
                 f,

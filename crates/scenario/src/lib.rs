@@ -3,6 +3,7 @@
 //!
 //! Pure: nothing here runs anything, reads a file or a clock.
 
+pub mod bound;
 pub mod boundary;
 pub mod capacity;
 pub mod check;

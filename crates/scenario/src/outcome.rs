@@ -7,11 +7,12 @@ use pipeclog_waitgraph::report::{Kind, Report, VerdictName};
 use pipeclog_waitgraph::snapshot::Untrusted;
 use serde::{Deserialize, Serialize};
 
+use crate::bound::Bound;
 use crate::boundary::Boundary;
 use crate::capacity::Filled;
 use crate::claims::{Settled, Standing};
 use crate::machine::Machine;
-use crate::predict::{BlockedOn, Ending, Prediction, Who};
+use crate::predict::{BlockedOn, Ending, Foretold, Found, Orders, Prediction, Who};
 use crate::scenario::Expect;
 use crate::script::{Descriptor, Stream};
 use crate::strategy::Strategy;
@@ -29,6 +30,18 @@ pub struct Outcome {
     pub measured: Option<Measured>,
     /// Bytes whose write(2) had completed, by chatty's own ledger.
     pub written: Written,
+    /// Bytes that came out of the child's streams, by the parent's own report; nothing where it made none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Seen>,
+}
+
+/// Bytes that came out of the child's streams; where both are one, that is standard output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// Of standard output.
+    pub stdout: u64,
+    /// Of standard error.
+    pub stderr: u64,
 }
 
 /// How a trial ended.
@@ -39,6 +52,8 @@ pub enum Verdict {
     Completed,
     /// The parent ended, and handed on a right beginning or end of each stream, as it was told to.
     CutShort {
+        /// What it was told.
+        by: Bound,
         /// What the parent said of it: deadline, limit, …
         why: String,
     },
@@ -215,7 +230,7 @@ pub struct Cell {
     pub strategy: Strategy,
     /// What the fixture says must come of it.
     pub expected: Expect,
-    /// What the model foretold; nothing where it was not asked, since the parent has a deadline or a limit.
+    /// What the model foretold; nothing where the combination means nothing.
     pub predicted: Option<Prediction>,
     /// What came of it.
     pub outcome: Outcome,
@@ -229,6 +244,9 @@ pub struct Results {
     /// How much of a report was run; nothing where the trials were chosen by hand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effort: Option<Effort>,
+    /// How much of the cells the model decided beforehand.
+    #[serde(default)]
+    pub foretold: Foretold,
     /// In the order of the fixtures.
     pub cells: Vec<Cell>,
     /// The bytes at which strategies begin to hang.
@@ -265,6 +283,7 @@ impl Results {
         Self {
             schema_version: SCHEMA_VERSION,
             effort: None,
+            foretold: foretold(&cells),
             cells,
             boundaries: Vec::new(),
             filled: Vec::new(),
@@ -291,6 +310,13 @@ impl Results {
                 .any(|settled| settled.standing() == Standing::Differs)
             && !series.any(|series| matches!(series.measured, Samples::Failed { .. }))
     }
+}
+
+/// How much of these cells the model decided beforehand.
+#[must_use]
+pub fn foretold(cells: &[Cell]) -> Foretold {
+    let predictions = cells.iter().filter_map(|cell| cell.predicted.as_ref());
+    predictions.collect()
 }
 
 /// Whether a cell is what it should be.
@@ -344,38 +370,47 @@ impl Cell {
         }
     }
 
-    /// How what came contradicts what was foretold, in words; nothing if it does not, or nothing was foretold.
+    /// How what came contradicts what was foretold, in words; nothing if it is among the outcomes that were foretold, or nothing was.
     #[must_use]
     pub fn contradiction(&self) -> Option<String> {
         let prediction = self.predicted.as_ref()?;
-        let ending = prediction.ending()?;
-        let foretold = || format!("foretold: {prediction}");
-        match (ending, &self.outcome.verdict) {
-            (_, Verdict::Skipped { .. } | Verdict::Broken { .. }) => None,
+        let Prediction::Outcomes { outcomes, orders } = prediction else {
+            return None;
+        };
+        let among = *orders == Orders::Incomplete
+            || outcomes.iter().any(|found| self.outcome.is_as_in(found));
+        (!among).then(|| format!("foretold: {prediction}"))
+    }
+}
+
+impl Outcome {
+    /// Whether this is what was found, as far as that can be seen from outside.
+    fn is_as_in(&self, found: &Found) -> bool {
+        match (found.ending, &self.verdict) {
+            (_, Verdict::Skipped { .. } | Verdict::Broken { .. }) => true,
             // Later than the trial could wait for is never.
-            (Ending::Completes { after_us }, Verdict::Hung(_)) if after_us > LONG_US => None,
-            (Ending::Completes { .. }, Verdict::Hung(_)) => Some(foretold()),
-            (Ending::Completes { .. }, _) => None,
-            (Ending::TrueDeadlock, Verdict::Hung(hang))
-                if hang.kind() == Some(Kind::Artificial) =>
-            {
-                Some(foretold())
+            (Ending::Completes { after_us }, Verdict::Hung(_)) => after_us > LONG_US,
+            (Ending::Completes { .. }, Verdict::Completed) => self.has_seen(found),
+            // The parent ended, and that it ended wrongly is told from what is expected.
+            (
+                Ending::Completes { .. },
+                Verdict::Lost { .. } | Verdict::WrongExit { .. } | Verdict::Harmed { .. },
+            ) => true,
+            (Ending::CutShort { by }, Verdict::CutShort { by: seen, .. }) => {
+                by.is_none_or(|by| by == *seen) && self.has_seen(found)
             }
-            (Ending::ArtificialDeadlock, Verdict::Hung(hang))
-                if hang.kind() == Some(Kind::True) =>
-            {
-                Some(foretold())
+            (Ending::Completes { .. }, Verdict::CutShort { .. }) | (Ending::CutShort { .. }, _) => {
+                false
             }
-            // No leak is a proof, and a parent that polls is never blocked for good.
-            (Ending::Leaks | Ending::PollsForEver, Verdict::Hung(hang))
-                if hang.ended_by == EndedBy::Proof =>
-            {
-                Some(foretold())
-            }
-            (_, Verdict::Hung(_)) if self.outcome.written.contradict(prediction) => {
-                Some(foretold())
-            }
-            (_, Verdict::Hung(_)) => None,
+            (
+                Ending::ArtificialDeadlock
+                | Ending::TrueDeadlock
+                | Ending::PollsForEver
+                | Ending::Leaks
+                | Ending::Waits { .. }
+                | Ending::Endless,
+                Verdict::Hung(hang),
+            ) => hang.may_be(found.ending) && !self.written.contradict(found),
             (
                 Ending::ArtificialDeadlock
                 | Ending::TrueDeadlock
@@ -384,8 +419,17 @@ impl Cell {
                 | Ending::Waits { .. }
                 | Ending::Endless,
                 _,
-            ) => Some(foretold()),
+            ) => false,
         }
+    }
+
+    /// Whether as many bytes came out of each stream as were found to, where both are known.
+    fn has_seen(&self, found: &Found) -> bool {
+        let same = |found: Option<u64>, seen: fn(&Seen) -> u64| match (found, &self.seen) {
+            (Some(found), Some(all)) => found == seen(all),
+            (None, _) | (_, None) => true,
+        };
+        same(found.stdout_bytes, |seen| seen.stdout) && same(found.stderr_bytes, |seen| seen.stderr)
     }
 }
 
@@ -410,6 +454,20 @@ impl Hang {
         }
     }
 
+    /// Whether what is proven of it fits how it was foretold to end.
+    fn may_be(&self, ending: Ending) -> bool {
+        match ending {
+            Ending::ArtificialDeadlock => self.kind() != Some(Kind::True),
+            Ending::TrueDeadlock => self.kind() != Some(Kind::Artificial),
+            // No leak is a proof, and a parent that polls is never blocked for good.
+            Ending::Leaks | Ending::PollsForEver => self.ended_by != EndedBy::Proof,
+            Ending::Waits { .. }
+            | Ending::Endless
+            | Ending::Completes { .. }
+            | Ending::CutShort { .. } => true,
+        }
+    }
+
     /// Of a proven deadlock: whether a bigger buffer would cure it.
     fn kind(&self) -> Option<Kind> {
         self.diagnosis
@@ -421,10 +479,7 @@ impl Hang {
 
 impl Written {
     /// Whether the byte at which the child was foretold to block lies outside the write that it blocked in.
-    fn contradict(&self, prediction: &Prediction) -> bool {
-        let Some(found) = prediction.only() else {
-            return false;
-        };
+    fn contradict(&self, found: &Found) -> bool {
         found
             .blocked
             .iter()
@@ -456,7 +511,7 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Completed => f.write_str("completes"),
-            Self::CutShort { why } => write!(f, "cut short: {why}"),
+            Self::CutShort { why, .. } => write!(f, "cut short: {why}"),
             Self::Lost { stream, what } => write!(f, "loses bytes of {stream}: {what}"),
             Self::WrongExit { expected, found } => {
                 write!(f, "wrong exit: {found}, where the child's was {expected}")

@@ -2,6 +2,9 @@
 //!
 //! The capture library carries them out, the simulation foretells what comes of them; a trial compares the two.
 
+use std::fmt;
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::script::Stream;
@@ -84,13 +87,70 @@ pub enum PlanStep {
 }
 
 /// What ends the reading of a safe strategy once the child has exited. A hazard reads to the end of file, always.
+/// Its text form is that of `capture --end`: `eof`, `drain`, `grace=50ms`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(into = "String", try_from = "String")]
 pub enum AfterExit {
     /// The end of file: every holder of the stream has closed it.
     EndOfFile,
     /// One drain until nothing is left.
     Drain,
+    /// The end of file, or the end of a period after the exit, and one drain then.
+    Grace {
+        /// Milliseconds.
+        ms: u64,
+    },
+}
+
+impl fmt::Display for AfterExit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EndOfFile => f.write_str("eof"),
+            Self::Drain => f.write_str("drain"),
+            Self::Grace { ms } => write!(f, "grace={ms}ms"),
+        }
+    }
+}
+
+/// A text that says no end of reading.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error(
+    "unknown end {text:?}: write eof, drain, or a grace period in milliseconds, as in grace=50ms"
+)]
+pub struct UnknownEnd {
+    text: String,
+}
+
+impl FromStr for AfterExit {
+    type Err = UnknownEnd;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let period = text
+            .strip_prefix("grace=")
+            .and_then(|period| period.strip_suffix("ms"));
+        match (text, period.and_then(|ms| ms.parse().ok())) {
+            ("eof", _) => Ok(Self::EndOfFile),
+            ("drain", _) => Ok(Self::Drain),
+            (_, Some(ms)) => Ok(Self::Grace { ms }),
+            (_, None) => Err(UnknownEnd {
+                text: text.to_owned(),
+            }),
+        }
+    }
+}
+
+impl TryFrom<String> for AfterExit {
+    type Error = UnknownEnd;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<AfterExit> for String {
+    fn from(end: AfterExit) -> Self {
+        end.to_string()
+    }
 }
 
 /// The room that safe strategies ask for: larger gains nothing, and 64 pipes of 1 MiB use up a user's pages.
@@ -179,6 +239,28 @@ const fn safe(wiring: Wiring, steps: &'static [PlanStep]) -> Plan {
 mod tests {
     use super::*;
     use crate::strategy::{Delivery, Kind};
+
+    #[test]
+    fn an_end_of_reading_round_trips_through_its_text_and_any_other_text_is_refused() {
+        for end in [
+            AfterExit::EndOfFile,
+            AfterExit::Drain,
+            AfterExit::Grace { ms: 50 },
+        ] {
+            assert_eq!(end.to_string().parse(), Ok(end));
+        }
+        for text in [
+            "",
+            "EOF",
+            "grace",
+            "grace=",
+            "grace=ms",
+            "grace=-1ms",
+            "grace=1s",
+        ] {
+            assert!(text.parse::<AfterExit>().is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn a_plan_reads_what_its_strategy_delivers_and_a_hazard_waits_in_the_wrong_place() {

@@ -20,6 +20,7 @@
 //! # Ok::<(), pipeclog_scenario::script::ScriptError>(())
 //! ```
 
+mod bounded;
 mod build;
 mod family;
 mod found;
@@ -32,19 +33,45 @@ use pipeclog_pipemodel::simulate::{Budget, SimulateError, Simulated, simulate};
 use pipeclog_pipemodel::{Geometry, PageSize};
 use serde::{Deserialize, Serialize};
 
+use bounded::Reads;
 use build::Promises;
 pub use found::{Blocked, BlockedOn, Ending, Found, LeaderEnding, Leak, NeverReason, Orders, Who};
 
+use crate::bound::Limit;
 use crate::plan::AfterExit;
 use crate::script::Script;
 use crate::strategy::Strategy;
 
 /// Foretells what comes of a script under a parent, on a machine whose pipes are as `facts` say.
 ///
-/// Deadlines, limits and kills are not asked: it is what comes of a parent that has none. The cost is that of the script's steps,
-/// some tens of nanoseconds each, and of the orders that could matter.
+/// Of time it knows the sleeps alone: a deadline that none of them reaches is taken not to pass. The cost is that of the script's steps,
+/// some tens of nanoseconds each (equal ones in a row are one), and of the orders that could matter.
 #[must_use]
 pub fn predict(script: &Script, parent: &Parent, facts: PipeFacts) -> Prediction {
+    let AfterExit::Grace { .. } = parent.after_exit else {
+        return simulated(script, parent, facts);
+    };
+    let alone = |after_exit| Parent {
+        after_exit,
+        deadline_us: None,
+        limit: None,
+        ..*parent
+    };
+    let none = simulated(script, &alone(AfterExit::Drain), facts);
+    let endless = simulated(script, &alone(AfterExit::EndOfFile), facts);
+    if !bounded::grace_is_idle(parent, &none, &endless) {
+        return Prediction::NotModelled {
+            reason: NotModelled::Grace,
+        };
+    }
+    let drains = Parent {
+        after_exit: AfterExit::Drain,
+        ..*parent
+    };
+    simulated(script, &drains, facts)
+}
+
+fn simulated(script: &Script, parent: &Parent, facts: PipeFacts) -> Prediction {
     match run(script, parent, facts, Promises::Made) {
         Ok(prediction) => prediction,
         Err(SimulateError::NotDrained { .. }) => {
@@ -65,13 +92,27 @@ fn run(
         Err(reason) => return Ok(Prediction::NotModelled { reason }),
     };
     Ok(match simulate(&family.world, BUDGET)? {
-        Simulated::Outcomes { outcomes, orders } => Prediction::Outcomes {
-            outcomes: outcomes
-                .iter()
-                .map(|outcome| family.translate(outcome))
-                .collect(),
-            orders: orders.into(),
+        Simulated::Outcomes { outcomes, .. } if outcomes.is_empty() => Prediction::NotModelled {
+            reason: NotModelled::TooLong,
         },
+        Simulated::Outcomes { outcomes, orders } => {
+            let mut found: Vec<Found> = Vec::new();
+            for outcome in &outcomes {
+                let reads = if outcome.grows.meets(family.reads) {
+                    Reads::Endless
+                } else {
+                    Reads::Counted
+                };
+                let cut = bounded::cut(parent, family.translate(outcome), reads);
+                if !found.contains(&cut) {
+                    found.push(cut);
+                }
+            }
+            Prediction::Outcomes {
+                outcomes: found,
+                orders: orders.into(),
+            }
+        }
         Simulated::NotModelled => Prediction::NotModelled {
             reason: NotModelled::Room,
         },
@@ -82,6 +123,7 @@ fn contradiction(error: SimulateError) -> Prediction {
     let reason = match error {
         SimulateError::ResizeRace { .. } => NotModelled::Shrinking,
         SimulateError::Refused { .. } => NotModelled::Fails,
+        SimulateError::GivenUp { .. } => NotModelled::TooLong,
         other => NotModelled::Contradiction {
             what: other.to_string(),
         },
@@ -89,10 +131,10 @@ fn contradiction(error: SimulateError) -> Prediction {
     Prediction::NotModelled { reason }
 }
 
-/// Half a minute at most, where orders must be tried; what is left then is said to be incomplete.
+/// Some seconds at most, where orders must be tried; what is left then is said to be incomplete.
 const BUDGET: Budget = Budget {
     states: 50_000,
-    moves: 1 << 31,
+    moves: 1 << 26,
 };
 
 /// A parent, as far as it matters.
@@ -104,16 +146,22 @@ pub struct Parent {
     pub after_exit: AfterExit,
     /// Bytes that it gives to the child's standard input; nothing means `/dev/null`.
     pub stdin_bytes: Option<u64>,
+    /// When it ends the child, in microseconds from its start.
+    pub deadline_us: Option<u64>,
+    /// How much it keeps of each stream.
+    pub limit: Option<Limit>,
 }
 
 impl Parent {
-    /// One that reads to the end of file and gives no input.
+    /// One that reads to the end of file, gives no input and has no bounds.
     #[must_use]
     pub const fn of(strategy: Strategy) -> Self {
         Self {
             strategy,
             after_exit: AfterExit::EndOfFile,
             stdin_bytes: None,
+            deadline_us: None,
+            limit: None,
         }
     }
 }
@@ -206,6 +254,35 @@ impl Prediction {
     }
 }
 
+/// How many predictions decide how much.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Foretold {
+    /// One outcome.
+    pub decided: u64,
+    /// Several outcomes, all of them named.
+    pub several: u64,
+    /// No outcome can be excluded: it is not modelled, or there were too many orders to try.
+    pub not_modelled: u64,
+}
+
+impl<'a> FromIterator<&'a Prediction> for Foretold {
+    fn from_iter<I: IntoIterator<Item = &'a Prediction>>(predictions: I) -> Self {
+        let mut counts = Self::default();
+        for prediction in predictions {
+            match prediction {
+                Prediction::Outcomes {
+                    orders: Orders::Incomplete,
+                    ..
+                }
+                | Prediction::NotModelled { .. } => counts.not_modelled += 1,
+                Prediction::Outcomes { outcomes, .. } if outcomes.len() == 1 => counts.decided += 1,
+                Prediction::Outcomes { .. } => counts.several += 1,
+            }
+        }
+        counts
+    }
+}
+
 /// Why nothing is foretold.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "snake_case", tag = "why")]
@@ -243,6 +320,16 @@ pub enum NotModelled {
     /// A terminal is hung up when its session's leader exits, whoever holds it.
     #[error("the leader's exit hangs up the terminal under its descendants")]
     Hangup,
+    /// What a descendant writes after the child's exit comes within the grace period or not.
+    #[error(
+        "what a descendant writes after the child's exit may come within the grace period or not"
+    )]
+    Grace,
+    /// More steps, or more orders of them, than are gone through.
+    #[error(
+        "it takes more steps to foretell than are worth it: make it shorter, or its writes larger or more alike"
+    )]
+    TooLong,
     /// More processes than the model takes.
     #[error("there are more than {max} processes and threads")]
     TooMany {

@@ -8,6 +8,7 @@ use pipeclog_waitgraph::class::Class;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::bound::{Limit, LimitPolicy};
 use crate::family::{self, Axis, FamilyError};
 use crate::plan::AfterExit;
 use crate::predict::{self, PipeFacts, Prediction};
@@ -65,16 +66,16 @@ pub enum Descendants {
 pub struct Parent {
     /// What ends the capture after the leader's exit (`--end`); `eof` if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub end: Option<String>,
+    pub end: Option<AfterExit>,
     /// The deadline of the capture in milliseconds (`--deadline`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline_ms: Option<u64>,
     /// The limit on kept bytes per stream (`--limit`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<Size>,
-    /// What happens to bytes past the limit (`--limit-policy`).
+    /// What happens to bytes past the limit (`--limit-policy`); `head` if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit_policy: Option<String>,
+    pub limit_policy: Option<LimitPolicy>,
     /// What is killed (`--kill`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kill: Option<String>,
@@ -409,31 +410,21 @@ impl Scenario {
             && self.script.steps().nth(STEPS_OF_A_QUICK_SCENARIO).is_some()
     }
 
-    /// What the model foretells under `strategy`; nothing where it is not asked, since the parent has a deadline, a limit or a
-    /// grace period.
+    /// What the model foretells under `strategy`, on a machine whose pipes are as `facts` say.
     #[must_use]
-    pub fn foretell(&self, strategy: Strategy, facts: PipeFacts) -> Option<Prediction> {
-        let Parent {
-            end,
-            deadline_ms: None,
-            limit: None,
-            ..
-        } = &self.parent
-        else {
-            return None;
-        };
-        let after_exit = match end.as_deref() {
-            None | Some("eof") => AfterExit::EndOfFile,
-            Some("drain") => AfterExit::Drain,
-            Some(_) => return None,
-        };
-        let stdin_bytes = self.stdin.map(|size| size.0);
+    pub fn foretell(&self, strategy: Strategy, facts: PipeFacts) -> Prediction {
+        let options = &self.parent;
         let parent = predict::Parent {
             strategy,
-            after_exit,
-            stdin_bytes,
+            after_exit: options.end.unwrap_or(AfterExit::EndOfFile),
+            stdin_bytes: self.stdin.map(|size| size.0),
+            deadline_us: options.deadline_ms.map(|ms| ms.saturating_mul(1000)),
+            limit: options.limit.map(|size| Limit {
+                bytes: size.0,
+                policy: options.limit_policy.unwrap_or(LimitPolicy::Head),
+            }),
         };
-        Some(predict::predict(&self.script, &parent, facts))
+        predict::predict(&self.script, &parent, facts)
     }
 
     /// Bytes of stdin that the parent is given.
@@ -479,7 +470,6 @@ impl Asked {
                     action: StdinOp::Echo,
                     ..
                 } => asked.add(stdin_len, 0),
-                Op::Thread { ops } => asked.include(Self::of(ops, stdin_len), 1),
                 Op::Repeat {
                     times: Times::Times(times),
                     ops,
@@ -488,25 +478,7 @@ impl Asked {
                     times: Times::Endless(_),
                     ..
                 } => asked.endless = Repeats::Endless,
-                Op::Stdin {
-                    action: StdinOp::ReadAll | StdinOp::Read(_) | StdinOp::Never,
-                    ..
-                }
-                | Op::Flush { .. }
-                | Op::Sleep { .. }
-                | Op::Compute { .. }
-                | Op::Park {}
-                | Op::Close { .. }
-                | Op::Nonblock { .. }
-                | Op::Capacity { .. }
-                | Op::Packet { .. }
-                | Op::Background(_)
-                | Op::Wait {}
-                | Op::Fifo { .. }
-                | Op::Accept {}
-                | Op::Stop {}
-                | Op::Exit { .. }
-                | Op::Die { .. } => {}
+                other => asked.include(Self::of(other.inner(), stdin_len), 1),
             }
         }
         asked

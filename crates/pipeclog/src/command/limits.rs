@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
+use pipeclog_harness::machine::capacity_of_new_pipe;
 use pipeclog_pipemodel::PageSize;
 use pipeclog_pipemodel::limits::{Limits, NewPipe, Privilege, ShrunkPipe, SysctlFiles, UserPages};
 use pipeclog_procscan::limits::{HeldPipes, PipeLimitFiles};
@@ -46,7 +47,9 @@ pub(crate) fn run(args: &LimitsArgs) -> anyhow::Result<ExitCode> {
     // Each pipe that is held counts as one of the usual size, which is the most likely; the kernel's own count is nowhere to be
     // read, so what a new pipe gets is measured, not computed.
     let held_pages = held.pipes.saturating_mul(16);
-    let new_pipe = measure_new_pipe()?;
+    let new_pipe = capacity_of_new_pipe().context(
+        "this user may be over pipe-user-pages-hard, or this process at its limit of open files",
+    )?;
     match args.format {
         Format::Json => println!(
             "{:#}",
@@ -70,14 +73,6 @@ pub(crate) fn run(args: &LimitsArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A pipe is made, asked and closed: the kernel's own answer.
-fn measure_new_pipe() -> anyhow::Result<usize> {
-    let (read, _write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
-        .context("failed to make a pipe (pipe2): this user may be over pipe-user-pages-hard")?;
-    rustix::pipe::fcntl_getpipe_size(&read)
-        .context("failed to ask a pipe for its capacity (F_GETPIPE_SZ)")
-}
-
 /// What a pipe gets once the user is over the soft limit and has no privilege.
 fn above_soft_limit(limits: &Limits) -> Option<u64> {
     match limits.new_pipe(u64::MAX / 2, Privilege::Ordinary) {
@@ -93,7 +88,7 @@ fn pages(limit: UserPages) -> Option<u64> {
     }
 }
 
-fn tell(limits: &Limits, privilege: Privilege, held: HeldPipes, held_pages: u64, new_pipe: usize) {
+fn tell(limits: &Limits, privilege: Privilege, held: HeldPipes, held_pages: u64, new_pipe: u64) {
     let limit = |limit| match limit {
         UserPages::Unlimited => "no limit".to_owned(),
         UserPages::AtMost(pages) => format!("{pages} pages"),

@@ -3,22 +3,28 @@
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
+use pipeclog_harness::machine;
 use pipeclog_pipemodel::capacity::Fill;
-use pipeclog_pipemodel::{Geometry, PageSize, WriteMode};
+use pipeclog_pipemodel::{Geometry, WriteMode};
 use pipeclog_report::curve::Curve;
+use pipeclog_scenario::bound::{Limit, LimitPolicy};
 use pipeclog_scenario::plan::AfterExit;
 use pipeclog_scenario::predict::{Parent, PipeFacts, Prediction, predict};
 use pipeclog_scenario::script::{Script, Size};
-use pipeclog_scenario::strategy::Strategy;
+use pipeclog_scenario::strategy::{Kind, Strategy};
 use serde_json::json;
+
+use crate::table;
+use crate::units::{count, duration};
 
 /// Either a write size or a sweep over them, or a script and a strategy.
 ///
-/// Exit codes: 0 foretold, 1 the script would hang under the strategy, 2 wrong usage, 3 it is not foretold, or more than one outcome
-/// is possible.
+/// Exit codes: 0 foretold, 1 the script would hang under the strategy or be cut short, 2 wrong usage, 3 it is not foretold, or more
+/// than one outcome is possible.
 #[derive(Debug, Args)]
 #[command(arg_required_else_help = true)]
 pub(crate) struct PredictArgs {
@@ -35,31 +41,33 @@ pub(crate) struct PredictArgs {
     #[arg(long, value_name = "FILE", requires = "strategy")]
     script: Option<PathBuf>,
     /// Under this strategy.
-    #[arg(long, short, value_name = "NAME", requires = "script")]
+    // What conflicts with a required argument is excused from requiring it: so both are said.
+    #[arg(long, short, value_name = "NAME", requires = "script", conflicts_with_all = ["write_size", "sweep"])]
     strategy: Option<Strategy>,
     /// With so many bytes of stdin; without it, /dev/null.
-    #[arg(long, value_name = "SIZE", requires = "script")]
+    #[arg(long, value_name = "SIZE", requires = "script", conflicts_with_all = ["write_size", "sweep"])]
     stdin: Option<Size>,
-    /// What ends the parent's reading after the child's exit.
-    #[arg(long, value_enum, default_value_t = End::Eof, requires = "script")]
-    end: End,
-    /// The pipe's capacity, rounded up as F_SETPIPE_SZ does.
-    #[arg(long, value_name = "SIZE", default_value = "64k")]
-    capacity: Size,
+    /// What ends the parent's reading after the child's exit: eof, drain, or a grace period as in grace=50ms [default: eof].
+    #[arg(long, value_name = "WHEN", requires = "script", conflicts_with_all = ["write_size", "sweep"])]
+    end: Option<AfterExit>,
+    /// The parent ends the child after this long (500ms, 10s, 2m).
+    #[arg(long, value_name = "DURATION", value_parser = duration, requires = "script", conflicts_with_all = ["write_size", "sweep"])]
+    deadline: Option<Duration>,
+    /// The parent keeps at most this many bytes of each stream.
+    #[arg(long, value_name = "SIZE", requires = "script", conflicts_with_all = ["write_size", "sweep"])]
+    limit: Option<Size>,
+    /// What happens to output beyond the limit: head, tail, spill, kill or error [default: head].
+    #[arg(long, value_name = "POLICY", requires = "limit")]
+    limit_policy: Option<LimitPolicy>,
+    /// The capacity of a new pipe, rounded up as F_SETPIPE_SZ does [default: what this machine gives one now].
+    #[arg(long, value_name = "SIZE")]
+    capacity: Option<Size>,
     /// The pipe is in packet mode (O_DIRECT).
     #[arg(long, conflicts_with = "script")]
     packet: bool,
     /// How to tell it.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum End {
-    /// Every writer has closed.
-    Eof,
-    /// What is there has been read.
-    Drain,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -72,12 +80,12 @@ enum Format {
     Svg,
 }
 
-const WOULD_HANG: u8 = 1;
+const NOT_TO_THE_END: u8 = 1;
 const NOT_FORETOLD: u8 = 3;
 
 pub(crate) fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
-    let geometry = Geometry::from_request(PageSize::FOUR_KIB, args.capacity.0)
-        .with_context(|| format!("a pipe of {} bytes cannot be", args.capacity.0))?;
+    let facts = facts(args)?;
+    let geometry = facts.new_pipe;
     let mode = if args.packet {
         WriteMode::Packet
     } else {
@@ -87,13 +95,24 @@ pub(crate) fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
         anyhow::bail!("--format svg draws the curve of a --sweep; use text or json");
     }
     match (&args.script, args.strategy, args.write_size) {
-        (Some(script), Some(strategy), _) => foretell(args, script, strategy, geometry),
+        (Some(script), Some(strategy), _) => foretell(args, script, strategy, facts),
         (_, _, Some(size)) => one_size(args, geometry, mode, size),
         _ if args.sweep => sweep(args, geometry, mode),
         _ => anyhow::bail!(
             "say what to foretell: --write-size SIZE, --sweep, or --script FILE --strategy NAME"
         ),
     }
+}
+
+/// What pipes are like on this machine, but for the capacity that was asked for.
+fn facts(args: &PredictArgs) -> anyhow::Result<PipeFacts> {
+    let facts = machine::pipes(&machine::describe(env!("CARGO_PKG_VERSION"))?)?;
+    let Some(capacity) = args.capacity else {
+        return Ok(facts);
+    };
+    let new_pipe = Geometry::from_request(facts.new_pipe.page(), capacity.0)
+        .with_context(|| format!("a pipe of {capacity} bytes cannot be"))?;
+    Ok(PipeFacts { new_pipe, ..facts })
 }
 
 fn one_size(
@@ -117,10 +136,11 @@ fn one_size(
             })
         ),
         Format::Text | Format::Svg => println!(
-            "in writes of {size} bytes a pipe of {} bytes holds {}: {} whole writes, and the next one blocks",
-            geometry.capacity_bytes(),
+            "in writes of {} a pipe of {} holds {}: {}, and the next one blocks",
+            count(size.get(), "byte"),
+            count(geometry.capacity_bytes(), "byte"),
             fill.bytes,
-            fill.writes
+            count(fill.writes, "whole write"),
         ),
     }
     Ok(ExitCode::SUCCESS)
@@ -135,7 +155,7 @@ fn sweep(args: &PredictArgs, geometry: Geometry, mode: WriteMode) -> anyhow::Res
     }
     let curve = Curve::new(geometry, mode, args.largest.0);
     let text = match args.format {
-        Format::Text => curve.text(),
+        Format::Text => curve.text(table::text_columns()),
         Format::Json => curve.json()?,
         Format::Svg => curve.svg(),
     };
@@ -150,27 +170,31 @@ fn foretell(
     args: &PredictArgs,
     path: &Path,
     strategy: Strategy,
-    geometry: Geometry,
+    facts: PipeFacts,
 ) -> anyhow::Result<ExitCode> {
     let text = std::fs::read_to_string(path);
     let text = text.with_context(|| format!("failed to read the script {}", path.display()))?;
     let script = Script::from_json(&text).with_context(|| path.display().to_string())?;
     let parent = Parent {
         strategy,
-        after_exit: match args.end {
-            End::Eof => AfterExit::EndOfFile,
-            End::Drain => AfterExit::Drain,
-        },
+        after_exit: args.end.unwrap_or(AfterExit::EndOfFile),
         stdin_bytes: args.stdin.map(|size| size.0),
+        deadline_us: args
+            .deadline
+            .map(|deadline| u64::try_from(deadline.as_micros()).unwrap_or(u64::MAX)),
+        limit: args.limit.map(|size| Limit {
+            bytes: size.0,
+            policy: args.limit_policy.unwrap_or(LimitPolicy::Head),
+        }),
     };
-    let prediction = predict(
-        &script,
-        &parent,
-        PipeFacts {
-            new_pipe: geometry,
-            ..PipeFacts::USUAL
-        },
+    let bounded = parent.after_exit != AfterExit::EndOfFile
+        || parent.deadline_us.is_some()
+        || parent.limit.is_some();
+    anyhow::ensure!(
+        strategy.kind() == Kind::Safe || !bounded,
+        "{strategy} is kept to hang: it takes no --end, --deadline or --limit; name a safe strategy"
     );
+    let prediction = predict(&script, &parent, facts);
     match args.format {
         Format::Json => println!("{}", serde_json::to_string_pretty(&prediction)?),
         Format::Text | Format::Svg => println!("{prediction}"),
@@ -188,8 +212,9 @@ fn code(prediction: &Prediction) -> u8 {
             | Ending::PollsForEver
             | Ending::Leaks
             | Ending::Waits { .. }
-            | Ending::Endless,
-        ) => WOULD_HANG,
+            | Ending::Endless
+            | Ending::CutShort { .. },
+        ) => NOT_TO_THE_END,
         None => NOT_FORETOLD,
     }
 }

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use pipeclog_harness::{cell, fixtures, machine};
 use pipeclog_report::matrix::Matrix;
-use pipeclog_scenario::outcome::{Agreement, Cell, Results};
+use pipeclog_scenario::outcome::{self, Agreement, Cell, Results};
+use pipeclog_scenario::predict::Foretold;
 use pipeclog_scenario::scenario::Scenario;
 
 use pipeclog_waitgraph::Untrusted;
@@ -13,6 +14,7 @@ use pipeclog_waitgraph::Untrusted;
 use crate::args::Prove;
 use crate::run::{self, Trial};
 use crate::table;
+use crate::units;
 
 pub(crate) fn run(args: &Prove) -> anyhow::Result<ExitCode> {
     let scenarios = fixtures::scenarios().context("failed to read the built-in scenarios")?;
@@ -74,7 +76,7 @@ pub(crate) fn show(cells: &[Cell]) -> ExitCode {
         cells
             .iter()
             .filter(|cell| cell.agreement() == agreement)
-            .count()
+            .count() as u64
     };
     for cell in cells
         .iter()
@@ -95,7 +97,18 @@ pub(crate) fn show(cells: &[Cell]) -> ExitCode {
         count(Agreement::Differs),
         count(Agreement::Skipped),
     );
-    println!("{agree} trials as expected, {differ} not, {skipped} skipped");
+    println!(
+        "{} as expected, {differ} not, {skipped} skipped",
+        units::count(agree, "trial")
+    );
+    let Foretold {
+        decided,
+        several,
+        not_modelled,
+    } = outcome::foretold(cells);
+    println!(
+        "foretold: {decided} with one outcome, {several} with several, {not_modelled} not at all"
+    );
     ExitCode::from(if differ == 0 {
         0
     } else {

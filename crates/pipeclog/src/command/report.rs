@@ -15,7 +15,7 @@ use pipeclog_report::summary;
 use pipeclog_report::verdicts::Verdicts;
 use pipeclog_scenario::boundary::{Boundary, Layout};
 use pipeclog_scenario::claims::Settled;
-use pipeclog_scenario::outcome::{Cell, Effort, Results, SCHEMA_VERSION};
+use pipeclog_scenario::outcome::{self, Cell, Effort, Results, SCHEMA_VERSION};
 use pipeclog_scenario::predict::PipeFacts;
 use pipeclog_scenario::scenario::Scenario;
 use pipeclog_scenario::script::{Op, Size, WriteSize};
@@ -225,6 +225,7 @@ fn measure_verdicts(args: &ReportArgs) -> anyhow::Result<Results> {
     Ok(Results {
         schema_version: SCHEMA_VERSION,
         effort: Some(effort),
+        foretold: outcome::foretold(&cells),
         cells,
         boundaries,
         filled,

@@ -5,6 +5,7 @@ mod diagnose;
 mod explain;
 mod fixtures;
 mod laws;
+mod predict;
 mod prove;
 mod rescue;
 mod run;

@@ -138,8 +138,18 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
                 let this = &mut self.tasks[task.0];
                 this.spins = this.last_lap.as_ref() == Some(&lap);
                 this.last_lap = Some(lap);
+                let before = std::mem::take(&mut this.written_before);
+                this.grows = (before.iter().zip(&this.place.written))
+                    .enumerate()
+                    .filter(|(_, (before, now))| now > before)
+                    .fold(Channels::default(), |grows, (channel, _)| {
+                        grows.with(ChannelId(channel))
+                    });
+                this.written_before.clone_from(&this.place.written);
                 self.next(task);
             }
+            Step::WriteAgain { .. } => self.next(task),
+            Step::GiveUp => return Err(SimulateError::GivenUp { task }),
             Step::Exit(exit) => self.end(task, exit)?,
             // Nothing ends this wait, so nobody moves such a task.
             Step::Never(_) => {}

@@ -19,7 +19,9 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
                 Body::Pipe(pipe) => *pipe = pipe.without_places(),
                 // Files only grow, and whoever reads one reads all of it.
                 Body::File { unread } => *unread = 0,
-                Body::Null | Body::Unmodelled { .. } => {}
+                // With endless room it grows before its reader comes to reading.
+                Body::Unmodelled { unread } => *unread = (*unread).min(1),
+                Body::Null => {}
             }
         }
         let places = self.tasks.iter().enumerate().map(|(index, task)| {

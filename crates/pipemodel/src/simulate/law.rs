@@ -194,6 +194,8 @@ fn ends_of(step: Step) -> Vec<Hold> {
         | Step::Sleep { .. }
         | Step::Never(_)
         | Step::LoopMark
+        | Step::WriteAgain { .. }
+        | Step::GiveUp
         | Step::Exit(_) => Vec::new(),
     }
 }

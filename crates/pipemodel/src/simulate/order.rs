@@ -110,6 +110,8 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
             | Step::Join { .. }
             | Step::Sleep { .. }
             | Step::LoopMark
+            | Step::WriteAgain { .. }
+            | Step::GiveUp
             | Step::Never(_) => true,
         }
     }

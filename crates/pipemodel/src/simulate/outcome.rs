@@ -1,6 +1,6 @@
 //! What came of a simulation, and why it stands where it stands.
 
-use super::program::{ChannelId, Exit, Never, ProcessId, Step, TaskId, Waiting};
+use super::program::{ChannelId, Channels, Exit, Never, ProcessId, Step, TaskId, Waiting};
 use super::state::{Body, Channel, Life, State};
 use super::wait::Wait;
 
@@ -11,8 +11,10 @@ pub struct Outcome {
     pub ending: Ending,
     /// How the leader ended, if the root waited for it, or if nothing moves any more.
     pub leader: Option<Exit>,
-    /// Bytes that the root's tasks read, by channel.
+    /// Bytes that the root's tasks read, by channel; of a file also those that stand in it, which it can read at any time.
     pub read_by_root: Vec<(ChannelId, u64)>,
+    /// Where the root waits for a task that goes on for ever: the channels that this task puts bytes into again and again.
+    pub grows: Channels,
     /// Ends of file that were withheld after the leader's exit.
     pub leaks: Vec<Leak>,
     /// Who waits for what when nothing moves any more; empty if the root has ended.
@@ -75,6 +77,7 @@ impl Outcome {
             known.ending.without_time() == self.ending.without_time()
                 && known.leader == self.leader
                 && known.read_by_root == self.read_by_root
+                && known.grows == self.grows
                 && known.blocked == self.blocked
         });
         match known {
@@ -109,6 +112,11 @@ const ROOT: ProcessId = ProcessId(0);
 impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
     /// The outcome, when the root has ended or nothing can move.
     pub(super) fn outcome(&self) -> Outcome {
+        let grows = self
+            .tasks
+            .iter()
+            .filter(|task| task.spins)
+            .fold(Channels::default(), |all, task| all.union(task.grows));
         let ending = match self.root_exit() {
             Some(exit) => Ending::Completes {
                 exit,
@@ -131,6 +139,7 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
                 _ => self.leader_exit(),
             },
             read_by_root: self.read_by_root(),
+            grows,
             leaks,
             blocked: match ending {
                 Ending::Completes { .. } => Vec::new(),
@@ -228,10 +237,14 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
     fn read_by_root(&self) -> Vec<(ChannelId, u64)> {
         (0..self.channels.len())
             .map(|channel| {
+                let in_file = match self.channels[channel].body {
+                    Body::File { unread } => unread,
+                    Body::Pipe(_) | Body::Null | Body::Unmodelled { .. } => 0,
+                };
                 let read = (0..self.tasks.len())
                     .filter(|&task| self.world.tasks[task].process == ROOT)
                     .map(|task| self.tasks[task].place.read[channel])
-                    .sum();
+                    .fold(in_file, u64::saturating_add);
                 (ChannelId(channel), read)
             })
             .collect()

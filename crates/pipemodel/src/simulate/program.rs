@@ -31,6 +31,18 @@ impl Channels {
         Self(self.0 | 1 << channel.0)
     }
 
+    /// The members of both.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether any channel is in both.
+    #[must_use]
+    pub const fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
     /// Whether a channel is in the set.
     #[must_use]
     pub fn contains(self, channel: ChannelId) -> bool {
@@ -56,6 +68,11 @@ pub enum Step {
         bytes: u64,
         /// What it does where there is no room.
         how: Writing,
+    },
+    /// The write before this step, so many times more: a run of a billion equal writes is two steps. Anywhere else it is nothing.
+    WriteAgain {
+        /// How many times.
+        times: u64,
     },
     /// read(2)s of at most `per_read` bytes, until `bytes` have come or the end of file.
     Read {
@@ -145,6 +162,8 @@ pub enum Step {
     Never(Never),
     /// What follows, up to the next of these, repeats for ever.
     LoopMark,
+    /// The program is too long for its maker to go on with it: the simulation fails.
+    GiveUp,
     /// The end of the process (of its main task) or of the task.
     Exit(Exit),
 }

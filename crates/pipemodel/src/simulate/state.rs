@@ -87,6 +87,9 @@ pub(super) struct Task<P> {
     /// Set while it repeats a loop in which nothing changes but counts.
     pub(super) spins: bool,
     pub(super) last_lap: Option<super::lap::Lap>,
+    /// What it had written to each channel when that lap began, and the channels that it has written to since.
+    pub(super) written_before: Vec<u64>,
+    pub(super) grows: Channels,
 }
 
 /// Where a task stands: all of its state but its program, which this determines.
@@ -210,6 +213,8 @@ impl<P: Iterator<Item = Step>> Task<P> {
             },
             spins: false,
             last_lap: None,
+            written_before: Vec::new(),
+            grows: Channels::default(),
         }
     }
 
@@ -223,12 +228,16 @@ impl<P: Iterator<Item = Step>> Task<P> {
         let mut times = 1;
         if matches!(step, Step::Write { .. }) {
             self.ahead = self.program.next();
-            while times < RUN_MAX && self.ahead == Some(step) {
-                times += 1;
+            while times < RUN_MAX {
+                times = match self.ahead {
+                    Some(next) if next == step => times + 1,
+                    Some(Step::WriteAgain { times: more }) => times.saturating_add(more),
+                    Some(_) | None => break,
+                };
                 self.ahead = self.program.next();
             }
         }
-        self.place.fetched += times;
+        self.place.fetched = self.place.fetched.saturating_add(times);
         self.place.current = Some(Current {
             step,
             times,
@@ -237,8 +246,8 @@ impl<P: Iterator<Item = Step>> Task<P> {
     }
 }
 
-/// How many equal writes are taken at once: many, so that a run costs as one; and bounded, since the first may block for ever, and
-/// then the others were taken for nothing.
+/// How many equal writes are taken at once where each is a step: many, so that a run costs as one; and bounded, since the first may
+/// block for ever, and then the others were taken for nothing.
 const RUN_MAX: u64 = 1 << 12;
 
 impl Channel {

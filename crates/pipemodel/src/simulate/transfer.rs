@@ -37,17 +37,17 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
         let drainer = self.drainer(to, process);
         let channel = &mut self.channels[to.0];
         let mode = channel.mode;
-        let all = || bytes * times - before.unwrap_or(0);
+        let all = || bytes.saturating_mul(times) - before.unwrap_or(0);
         let (result, put) = match &mut channel.body {
             Body::File { unread } => {
-                *unread += all();
+                *unread = unread.saturating_add(all());
                 (Put::Done(times), all())
             }
             Body::Null => (Put::Done(times), all()),
             _ if channel.readers == 0 => return Put::Broken,
             _ if drainer.is_some() => (Put::Done(times), all()),
             Body::Unmodelled { unread } => {
-                *unread += all();
+                *unread = unread.saturating_add(all());
                 (Put::Done(times), all())
             }
             Body::Pipe(pipe) => {
@@ -82,7 +82,8 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
                 (result, pipe.written_bytes() - start)
             }
         };
-        self.tasks[task.0].place.written[to.0] += put;
+        let written = &mut self.tasks[task.0].place.written[to.0];
+        *written = written.saturating_add(put);
         if let Some(drainer) = drainer {
             self.deliver(drainer, to, put);
         }
@@ -92,7 +93,7 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
     /// Bytes go through a drainer: it has read them, and if it is an echo, written them in turn.
     fn deliver(&mut self, drainer: TaskId, channel: ChannelId, bytes: u64) {
         let place = &mut self.tasks[drainer.0].place;
-        place.read[channel.0] += bytes;
+        place.read[channel.0] = place.read[channel.0].saturating_add(bytes);
         let Some(Current {
             step: Step::Echo { to, .. },
             ..
@@ -100,10 +101,10 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
         else {
             return;
         };
-        place.written[to.0] += bytes;
+        place.written[to.0] = place.written[to.0].saturating_add(bytes);
         let echoer = self.world.tasks[drainer.0].process;
         match &mut self.channels[to.0].body {
-            Body::File { unread } => *unread += bytes,
+            Body::File { unread } => *unread = unread.saturating_add(bytes),
             Body::Null => {}
             Body::Pipe(_) | Body::Unmodelled { .. } => {
                 if let Some(next) = self.drainer(to, echoer) {
@@ -167,7 +168,8 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
             }
             Body::Null => 0,
         };
-        self.tasks[task.0].place.read[from.0] += got;
+        let read = &mut self.tasks[task.0].place.read[from.0];
+        *read = read.saturating_add(got);
         got
     }
 

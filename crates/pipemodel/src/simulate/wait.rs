@@ -85,6 +85,8 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
             | Step::Spawn { .. }
             | Step::Start { .. }
             | Step::LoopMark
+            | Step::WriteAgain { .. }
+            | Step::GiveUp
             | Step::Exit(_) => None,
         }
     }
@@ -201,6 +203,8 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
             | Step::Sleep { .. }
             | Step::Never(_)
             | Step::LoopMark
+            | Step::WriteAgain { .. }
+            | Step::GiveUp
             | Step::Exit(_) => false,
         };
         drains.then_some(task)

@@ -7,15 +7,17 @@ fn curve(mode: WriteMode) -> Curve {
 #[test]
 fn the_plot_has_its_axes_its_teeth_and_fits_a_terminal() {
     for mode in [WriteMode::Stream, WriteMode::Packet] {
-        let text = curve(mode).text();
-        let widest = text.lines().map(|line| line.chars().count()).max();
-        assert!(widest <= Some(76), "{widest:?}:\n{text}");
-        for label in ["64 KiB", "32 KiB", "bytes of each write(2)"] {
-            assert!(text.contains(label), "{label}:\n{text}");
+        for columns in [32, 40, 60, 74, 80, 200] {
+            let text = curve(mode).text(columns);
+            let widest = text.lines().map(|line| line.chars().count()).max();
+            assert!(widest <= Some(columns.min(75)), "{widest:?}:\n{text}");
+            for label in ["64 KiB", "32 KiB", "bytes of each write(2)"] {
+                assert!(text.contains(label), "{label}:\n{text}");
+            }
+            assert!(!text.contains('\x1b'));
         }
-        assert!(!text.contains('\x1b'));
     }
-    let text = curve(WriteMode::Stream).text();
+    let text = curve(WriteMode::Stream).text(80);
     assert!(text.contains("2,049-byte writes: 32,784 bytes"), "{text}");
 }
 
@@ -23,7 +25,7 @@ fn the_plot_has_its_axes_its_teeth_and_fits_a_terminal() {
 fn the_plot_of_a_pipe_that_everything_fills_is_a_line_at_the_top() {
     let page = pipeclog_pipemodel::PageSize::FOUR_KIB;
     let geometry = Geometry::new(page, 1).expect("a power of two");
-    let cells = Curve::new(geometry, WriteMode::Stream, 2).cells();
+    let cells = Curve::new(geometry, WriteMode::Stream, 2).cells(64);
     assert!(cells[0].iter().all(|dots| *dots != 0), "no gap");
     assert!(cells[1..].iter().flatten().all(|dots| *dots == 0));
 }
@@ -79,7 +81,7 @@ fn the_picture_opens_and_closes_its_elements_and_stays_within_its_frame() {
 fn a_curve_of_one_size_or_of_none_is_drawn_too() {
     for largest in [0, 1, 2] {
         let curve = Curve::new(Geometry::DEFAULT, WriteMode::Stream, largest);
-        assert!(curve.text().contains("write(2)"));
+        assert!(curve.text(80).contains("└"));
         assert!(curve.svg().ends_with("</svg>\n"));
     }
 }

@@ -6,6 +6,7 @@ use pipeclog_scenario::machine::{Build, Machine};
 use pipeclog_scenario::outcome::{
     Blocked, Cell, Effort, EndedBy, Hang, Outcome, Results, Role, Verdict, Written,
 };
+use pipeclog_scenario::predict::Foretold;
 use pipeclog_scenario::scenario::Expect;
 use pipeclog_scenario::strategy::Strategy;
 use pipeclog_scenario::throughput::{Sample, Samples, Series, Throughput};
@@ -60,6 +61,7 @@ fn cell(scenario: &str, size: Option<u64>, strategy: Strategy, verdict: Verdict)
             verdict,
             measured: None,
             written: Written::default(),
+            seen: None,
         },
     }
 }
@@ -105,6 +107,7 @@ fn results() -> Results {
         hang: hang("sh"),
     };
     Results {
+        foretold: Foretold::default(),
         effort: Some(Effort::Quick),
         boundaries: vec![
             boundary(wait, Layout::Stdout, Some(65_536), at.clone()),

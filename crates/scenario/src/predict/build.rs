@@ -1,5 +1,8 @@
 //! The world of a trial: the parent by its strategy's plan, the child and its descendants by the script.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use pipeclog_pipemodel::simulate::{
     ChannelId, ChannelKind, Channels, Exit, Hold, MAX_MEMBERS, OnBrokenPipe, ProcessId, Step,
     TaskId, Until, Waiting, World, Writing,
@@ -42,6 +45,10 @@ pub(super) enum Promises {
     NotMade,
 }
 
+/// Writes and operations that the scripts may go through, in all orders that are tried: some seconds of work. Equal writes in a row are
+/// one.
+const MOST_WORK: u64 = 1 << 25;
+
 pub(super) struct Builder<'a> {
     pub(super) family: Family<'a>,
     pub(super) parent: ProcessId,
@@ -52,6 +59,7 @@ pub(super) struct Builder<'a> {
     /// Channels that are made non-blocking, each with the process that does it.
     pub(super) nonblock: Vec<(ChannelId, Who)>,
     pub(super) promises: Promises,
+    budget: Rc<Cell<u64>>,
 }
 
 impl<'a> Builder<'a> {
@@ -89,6 +97,7 @@ impl<'a> Builder<'a> {
             wiring: plan.wiring,
             nonblock: Vec::new(),
             promises,
+            budget: Rc::new(Cell::new(MOST_WORK)),
             family: Family {
                 world,
                 processes: vec![(root, Who::Parent)],
@@ -111,7 +120,10 @@ impl<'a> Builder<'a> {
         }
         let until = match (parent.strategy.kind(), parent.after_exit) {
             (Kind::Safe, AfterExit::Drain) => Until::ExitOf(leader),
-            (Kind::Hazard, _) | (Kind::Safe, AfterExit::EndOfFile) => Until::EndOfFile,
+            // What a grace period adds is told from its two ends.
+            (Kind::Hazard, _) | (Kind::Safe, AfterExit::EndOfFile | AfterExit::Grace { .. }) => {
+                Until::EndOfFile
+            }
         };
         let mut uses: Vec<Hold> = Vec::new();
         for step in plan.steps {
@@ -227,7 +239,12 @@ impl<'a> Builder<'a> {
             ..
         } = walk;
         let steps = script.steps_as(writer);
-        let program = Program::Script(Box::new(ScriptProgram::new(steps, fds, children)));
+        let program = Program::Script(Box::new(ScriptProgram::new(
+            steps,
+            fds,
+            children,
+            Rc::clone(&self.budget),
+        )));
         let on_broken_pipe = match script.broken_pipe {
             BrokenPipe::Die => OnBrokenPipe::Die,
             BrokenPipe::Exit => OnBrokenPipe::Exit,

@@ -3,6 +3,7 @@
 use pipeclog_pipemodel::simulate as model;
 use serde::{Deserialize, Serialize};
 
+use crate::bound::Bound;
 use crate::script::{Descriptor, Signal, Stream};
 
 /// One outcome.
@@ -48,6 +49,11 @@ pub enum Ending {
     },
     /// The child goes on for ever, and so the parent does.
     Endless,
+    /// A bound of the parent's own ends it, or lets it keep less than there was.
+    CutShort {
+        /// Which; nothing where it may be either, whichever comes first.
+        by: Option<Bound>,
+    },
 }
 
 impl Ending {

@@ -1,5 +1,6 @@
 //! A script's steps as steps of the model, made as they are asked for. What would fail was refused before.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -100,11 +101,19 @@ pub(super) struct ScriptProgram<'a> {
     started: usize,
     unawaited: VecDeque<Started>,
     ready: VecDeque<ModelStep>,
+    /// What all scripts of a world, in all orders that are tried, may still go through.
+    budget: Rc<Cell<u64>>,
 }
 
 impl<'a> ScriptProgram<'a> {
-    pub(super) fn new(steps: Steps<'a>, fds: Fds, children: Vec<Started>) -> Self {
+    pub(super) fn new(
+        steps: Steps<'a>,
+        fds: Fds,
+        children: Vec<Started>,
+        budget: Rc<Cell<u64>>,
+    ) -> Self {
         Self {
+            budget,
             steps,
             fds,
             nonblocking: Channels::default(),
@@ -118,7 +127,14 @@ impl<'a> ScriptProgram<'a> {
     /// The step as one of the model, if it is one there; a wait for several children is put into `ready`.
     fn lower(&mut self, step: &Step<'_>) -> Option<ModelStep> {
         match step {
-            Step::Write(chunk) => self.write(chunk.stream, chunk.len as u64),
+            Step::Write(chunk) => {
+                let times = self.steps.take_equal();
+                let write = self.write(chunk.stream, chunk.len as u64)?;
+                if times > 0 {
+                    self.ready.push_back(ModelStep::WriteAgain { times });
+                }
+                Some(write)
+            }
             Step::Read { limit, read_size } => self.read(*limit, *read_size as u64),
             Step::Echo { read_size } => self.echo(*read_size as u64),
             Step::AwaitHangup => match self.fds.stdin {
@@ -261,7 +277,13 @@ impl Iterator for ScriptProgram<'_> {
             if let Some(step) = self.ready.pop_front() {
                 return Some(step);
             }
+            let before = self.steps.gone_through();
             let step = self.steps.next()?;
+            let cost = self.steps.gone_through() - before;
+            let Some(left) = self.budget.get().checked_sub(cost) else {
+                return Some(ModelStep::GiveUp);
+            };
+            self.budget.set(left);
             if let Some(lowered) = self.lower(&step) {
                 return Some(lowered);
             }

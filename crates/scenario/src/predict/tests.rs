@@ -1,4 +1,5 @@
 use super::*;
+use crate::bound::{Bound, LimitPolicy};
 use crate::plan::Wiring;
 use crate::script::{Descriptor, Script, Signal, Stream};
 use crate::strategy::Kind;
@@ -369,5 +370,126 @@ fn a_prediction_survives_json() {
         let json = serde_json::to_string(&prediction).expect("JSON");
         let back: Prediction = serde_json::from_str(&json).expect("the same");
         assert_eq!(back, prediction, "{json}");
+    }
+}
+
+const ENDLESS: &str = r#"{"ops": [{"op": "repeat", "times": "endless", "ops": [{"op": "write", "stdout": "64k", "write_size": 65536}]}]}"#;
+
+#[test]
+fn an_endless_writer_goes_on_for_ever_over_any_channel_and_a_bound_ends_it() {
+    let limit = |policy| {
+        Some(Limit {
+            bytes: 1 << 40,
+            policy,
+        })
+    };
+    let cut = |by| Ending::CutShort { by };
+    for strategy in safe() {
+        let bounded = |deadline_us, limit| {
+            let parent = Parent {
+                deadline_us,
+                limit,
+                ..Parent::of(strategy)
+            };
+            ending(ENDLESS, parent)
+        };
+        let deadline = Some(1000);
+        assert_eq!(bounded(None, None), Ending::Endless, "{strategy}");
+        assert_eq!(
+            bounded(deadline, None),
+            cut(Some(Bound::Deadline)),
+            "{strategy}"
+        );
+        assert_eq!(
+            bounded(None, limit(LimitPolicy::Tail)),
+            Ending::Endless,
+            "{strategy}"
+        );
+        let reads = !matches!(strategy, Strategy::Discard | Strategy::Inherit);
+        let (kill, either) = if reads {
+            (cut(Some(Bound::Limit)), cut(None))
+        } else {
+            (Ending::Endless, cut(Some(Bound::Deadline)))
+        };
+        assert_eq!(bounded(None, limit(LimitPolicy::Kill)), kill, "{strategy}");
+        assert_eq!(
+            bounded(deadline, limit(LimitPolicy::Error)),
+            either,
+            "{strategy}"
+        );
+    }
+}
+
+#[test]
+fn bounds_act_one_byte_and_one_sleep_past_what_they_allow() {
+    let script =
+        r#"{"ops": [{"op": "write", "stdout": 1000, "stderr": 10}, {"op": "sleep", "ms": 50}]}"#;
+    let limited = |bytes, policy| Parent {
+        limit: Some(Limit { bytes, policy }),
+        ..Parent::of(Strategy::Poll)
+    };
+    let slept = Ending::Completes { after_us: 50_000 };
+    let cut = |by| Ending::CutShort { by: Some(by) };
+    for (policy, past) in [
+        (LimitPolicy::Head, cut(Bound::Limit)),
+        (LimitPolicy::Tail, cut(Bound::Limit)),
+        (LimitPolicy::Kill, cut(Bound::Limit)),
+        (LimitPolicy::Error, cut(Bound::Limit)),
+        (LimitPolicy::Spill, slept),
+    ] {
+        assert_eq!(ending(script, limited(1000, policy)), slept, "{policy}");
+        assert_eq!(ending(script, limited(999, policy)), past, "{policy}");
+    }
+    let deadline = |us| Parent {
+        deadline_us: Some(us),
+        ..Parent::of(Strategy::Poll)
+    };
+    assert_eq!(ending(script, deadline(50_001)), slept);
+    assert_eq!(ending(script, deadline(50_000)), cut(Bound::Deadline));
+}
+
+#[test]
+fn a_grace_period_is_foretold_where_nobody_writes_in_it() {
+    let daemon = |ops: &str| {
+        format!(
+            r#"{{"ops": [{{"op": "background", "keep": ["stdout"], "script": {{"ops": [{ops}]}}}}, {{"op": "write", "stdout": 16}}]}}"#
+        )
+    };
+    let parent = Parent {
+        after_exit: AfterExit::Grace { ms: 50 },
+        ..Parent::of(Strategy::Threads)
+    };
+    let sleeps = daemon(r#"{"op": "sleep", "ms": 600000}"#);
+    assert_eq!(ending(&sleeps, parent), COMPLETES);
+    let writes = daemon(r#"{"op": "sleep", "ms": 40}, {"op": "write", "stdout": 16}"#);
+    let reason = NotModelled::Grace;
+    assert_eq!(
+        foretold(&writes, parent),
+        Prediction::NotModelled { reason }
+    );
+}
+
+#[test]
+fn a_script_of_any_length_is_foretold_at_once_or_refused_and_never_gone_through() {
+    let uniform = r#"{"ops": [{"op": "write", "stdout": "1000000000000", "write_size": 1}]}"#;
+    let parent = Parent::of(Strategy::Threads);
+    let prediction = foretold(uniform, parent);
+    let only = prediction.only().expect("one outcome");
+    assert_eq!(only.stdout_bytes, Some(1_000_000_000_000));
+    assert_eq!(
+        ending(uniform, Parent::of(Strategy::WaitThenRead)),
+        Ending::ArtificialDeadlock
+    );
+    for unlike in [
+        r#"{"ops": [{"op": "write", "stdout": "1000000000000", "stderr": "1000000000000", "write_size": 1, "order": "alternate"}]}"#,
+        r#"{"stdout_buffer": "full", "ops": [{"op": "write", "stdout": "1000000000000", "write_size": 1}]}"#,
+        r#"{"ops": [{"op": "repeat", "times": 1000000000000, "ops": [{"op": "wait"}]}]}"#,
+    ] {
+        let reason = NotModelled::TooLong;
+        assert_eq!(
+            foretold(unlike, Parent::of(Strategy::Discard)),
+            Prediction::NotModelled { reason },
+            "{unlike}"
+        );
     }
 }

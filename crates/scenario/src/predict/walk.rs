@@ -99,7 +99,7 @@ impl<'a> Builder<'a> {
                     self.walk(ops, walk)?;
                     // The second time what the first has closed is closed from the beginning.
                     let again = !matches!(times, Times::Times(0 | 1));
-                    if again && ops.iter().any(|op| fails_on_closed(op, walk.fds)) {
+                    if again && Op::all(ops).any(|op| fails_on_closed(op, walk.fds)) {
                         return Err(NotModelled::Fails);
                     }
                 }
@@ -233,22 +233,6 @@ fn fails_on_closed(op: &Op, fds: Fds) -> bool {
         Op::Stdin { action, .. } => *action == StdinOp::Never && closed(Descriptor::Stdin),
         Op::Nonblock { stream } | Op::Capacity { stream, .. } => closed(*stream),
         Op::Packet { stream } => closed((*stream).into()),
-        Op::Thread { ops } | Op::Repeat { ops, .. } => {
-            ops.iter().any(|op| fails_on_closed(op, fds))
-        }
-        Op::Write(_)
-        | Op::Prompt { .. }
-        | Op::Flush { .. }
-        | Op::Sleep { .. }
-        | Op::Compute { .. }
-        | Op::Park {}
-        | Op::Close { .. }
-        | Op::Background(_)
-        | Op::Wait {}
-        | Op::Fifo { .. }
-        | Op::Accept {}
-        | Op::Stop {}
-        | Op::Exit { .. }
-        | Op::Die { .. } => false,
+        _ => false,
     }
 }

@@ -6,6 +6,7 @@ use super::Prediction;
 use super::found::{
     Blocked, BlockedOn, Ending, Found, LeaderEnding, Leak, NeverReason, Orders, Who,
 };
+use crate::bound::Bound;
 use crate::script::{Descriptor, Stream};
 
 impl fmt::Display for Prediction {
@@ -68,6 +69,11 @@ impl fmt::Display for Ending {
             Self::Leaks => "leaks",
             Self::Waits { reason } => return write!(f, "waits: {reason}"),
             Self::Endless => "goes on for ever",
+            Self::CutShort { by } => match by {
+                Some(Bound::Deadline) => "is cut short by its deadline",
+                Some(Bound::Limit) => "is cut short by its limit",
+                None => "is cut short by its deadline or its limit",
+            },
         })
     }
 }

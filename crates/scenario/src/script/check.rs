@@ -235,22 +235,7 @@ fn check_op(script: &Script, op: &Op, place: Place, path: &str) -> Result<(), Sc
             "write to a FIFO opened for reading".into(),
             "open it with \"access\": \"write\"",
         ),
-        Op::Prompt { .. }
-        | Op::Flush { .. }
-        | Op::Stdin { .. }
-        | Op::Sleep { .. }
-        | Op::Compute { .. }
-        | Op::Park {}
-        | Op::Close { .. }
-        | Op::Nonblock { .. }
-        | Op::Capacity { .. }
-        | Op::Packet { .. }
-        | Op::Wait {}
-        | Op::Fifo { .. }
-        | Op::Accept {}
-        | Op::Stop {}
-        | Op::Exit { .. }
-        | Op::Die { .. } => Ok(()),
+        _ => Ok(()),
     }
 }
 
@@ -285,7 +270,7 @@ fn write_fault(write: &Write) -> Option<(String, &'static str)> {
 
 fn does_something(op: &Op) -> bool {
     match op {
-        Op::Write(write) => write.stdout.0 + write.stderr.0 > 0,
+        Op::Write(write) => write.stdout.0 > 0 || write.stderr.0 > 0,
         Op::Prompt { text, .. } => !text.is_empty(),
         Op::Flush { .. } => false,
         Op::Thread { .. } => true,
@@ -297,18 +282,17 @@ fn does_something(op: &Op) -> bool {
 }
 
 fn says_anything(ops: &[Op]) -> bool {
-    ops.iter().any(|op| match op {
-        Op::Write(write) => write.stdout.0 + write.stderr.0 > 0,
+    Op::all(ops).any(|op| match op {
+        Op::Write(write) => write.stdout.0 > 0 || write.stderr.0 > 0,
         Op::Prompt { text, .. } => !text.is_empty(),
         Op::Stdin { action, .. } => *action == StdinOp::Echo,
-        Op::Thread { ops } | Op::Repeat { ops, .. } => says_anything(ops),
         _ => false,
     })
 }
 
 fn whole_records(ops: &[Op]) -> bool {
     let whole = |size: &Size| size.0.is_multiple_of(RECORD_LEN as u64);
-    ops.iter().all(|op| match op {
+    Op::all(ops).all(|op| match op {
         Op::Write(write) => {
             let sizes = match &write.write_size {
                 WriteSize::Fixed(size) => whole(size),
@@ -319,7 +303,6 @@ fn whole_records(ops: &[Op]) -> bool {
         }
         Op::Prompt { text, .. } => text.is_empty(),
         Op::Stdin { action, .. } => *action != StdinOp::Echo,
-        Op::Thread { ops } | Op::Repeat { ops, .. } => whole_records(ops),
         _ => true,
     })
 }

@@ -88,6 +88,15 @@ impl Script {
         expected
     }
 
+    /// The same script with descendants that do nothing.
+    #[must_use]
+    pub fn without_descendants(&self) -> Self {
+        Self {
+            ops: silenced(&self.ops),
+            ..self.clone()
+        }
+    }
+
     /// How many descendants the script starts, those of its descendants included.
     #[must_use]
     pub fn descendants(&self) -> u8 {
@@ -104,32 +113,33 @@ impl Script {
 }
 
 fn collect<'a>(ops: &'a [Op], found: &mut Vec<&'a super::Background>) {
-    for op in ops {
-        match op {
-            Op::Background(background) => {
-                found.push(background);
-                collect(&background.script.ops, found);
-            }
-            Op::Thread { ops } | Op::Repeat { ops, .. } => collect(ops, found),
-            Op::Write(_)
-            | Op::Prompt { .. }
-            | Op::Flush { .. }
-            | Op::Stdin { .. }
-            | Op::Sleep { .. }
-            | Op::Compute { .. }
-            | Op::Park {}
-            | Op::Close { .. }
-            | Op::Nonblock { .. }
-            | Op::Capacity { .. }
-            | Op::Packet { .. }
-            | Op::Wait {}
-            | Op::Fifo { .. }
-            | Op::Accept {}
-            | Op::Stop {}
-            | Op::Exit { .. }
-            | Op::Die { .. } => {}
+    for op in Op::all(ops) {
+        if let Op::Background(background) = op {
+            found.push(background);
+            collect(&background.script.ops, found);
         }
     }
+}
+
+fn silenced(ops: &[Op]) -> Vec<Op> {
+    let silence = |op: &Op| match op.clone() {
+        Op::Background(mut background) => {
+            background.script.ops.clear();
+            Op::Background(background)
+        }
+        Op::Thread { ops } => Op::Thread {
+            ops: silenced(&ops),
+        },
+        Op::Repeat { times, ops } => Op::Repeat {
+            times,
+            ops: silenced(&ops),
+        },
+        other => {
+            debug_assert!(other.inner().is_empty(), "{other:?}");
+            other
+        }
+    };
+    ops.iter().map(silence).collect()
 }
 
 struct Tally {

@@ -113,6 +113,46 @@ pub enum Op {
     },
 }
 
+impl Op {
+    /// The operations that this one runs in the same process, in order. Whoever looks for certain operations goes through a script by
+    /// this, and need not list those that have nothing in them.
+    #[must_use]
+    pub fn inner(&self) -> &[Self] {
+        match self {
+            Self::Thread { ops } | Self::Repeat { ops, .. } => ops,
+            Self::Write(_)
+            | Self::Prompt { .. }
+            | Self::Flush { .. }
+            | Self::Stdin { .. }
+            | Self::Sleep { .. }
+            | Self::Compute { .. }
+            | Self::Park {}
+            | Self::Close { .. }
+            | Self::Nonblock { .. }
+            | Self::Capacity { .. }
+            | Self::Packet { .. }
+            | Self::Background(_)
+            | Self::Wait {}
+            | Self::Fifo { .. }
+            | Self::Accept {}
+            | Self::Stop {}
+            | Self::Exit { .. }
+            | Self::Die { .. } => &[],
+        }
+    }
+
+    /// The operation and all that it runs in the same process, in the order of the text.
+    pub fn all(ops: &[Self]) -> impl Iterator<Item = &Self> {
+        // Depth first: what is next stands at the end.
+        let mut open: Vec<&Self> = ops.iter().rev().collect();
+        std::iter::from_fn(move || {
+            let op = open.pop()?;
+            open.extend(op.inner().iter().rev());
+            Some(op)
+        })
+    }
+}
+
 /// What is done with standard input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]

@@ -74,6 +74,16 @@ impl Outlet {
         }
     }
 
+    /// Counts bytes that are written without being told step by step.
+    pub(super) fn skip(&mut self, bytes: u64) {
+        self.offset += bytes;
+    }
+
+    /// Whether each write is a write(2) of its own.
+    pub(super) fn is_unbuffered(&self) -> bool {
+        self.buffering == Buffering::None
+    }
+
     /// Writes what the buffer holds.
     pub(super) fn flush(&mut self, stream: Stream, queue: &mut VecDeque<Step<'_>>) {
         let held = self.buffer.len();

@@ -150,6 +150,8 @@ pub struct Steps<'a> {
     stdout: Outlet,
     stderr: Outlet,
     queue: VecDeque<Step<'a>>,
+    /// Writes and operations gone through so far, buffered ones included.
+    gone_through: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -182,6 +184,7 @@ impl<'a> Steps<'a> {
             stdout: Outlet::new(script.stdout_buffer),
             stderr: Outlet::new(script.stderr_buffer),
             queue: VecDeque::new(),
+            gone_through: 0,
         }
     }
 
@@ -189,6 +192,29 @@ impl<'a> Steps<'a> {
     #[must_use]
     pub fn writer(&self) -> u8 {
         self.writer
+    }
+
+    /// How much work the steps so far were: writes and operations gone through, those too that made no step.
+    pub(crate) fn gone_through(&self) -> u64 {
+        self.gone_through
+    }
+
+    /// After a write: takes the writes that follow at once and are equal to it, and says how many. It need not find all, and costs as
+    /// much as one.
+    pub(crate) fn take_equal(&mut self) -> u64 {
+        let (true, Some(turns)) = (self.queue.is_empty(), &mut self.turns) else {
+            return 0;
+        };
+        let buffered = !(self.stdout.is_unbuffered() && self.stderr.is_unbuffered());
+        let Some(equal) = (!buffered).then(|| turns.take_equal()).flatten() else {
+            return 0;
+        };
+        let outlet = match equal.stream {
+            Stream::Stdout => &mut self.stdout,
+            Stream::Stderr => &mut self.stderr,
+        };
+        outlet.skip(equal.times * equal.bytes);
+        equal.times
     }
 
     /// Nothing more: for a step that never ends.
@@ -396,6 +422,7 @@ impl<'a> Iterator for Steps<'a> {
             if let Some(step) = self.queue.pop_front() {
                 return Some(step);
             }
+            self.gone_through += 1;
             if !self.take_turn() && !self.advance() {
                 return None;
             }

@@ -169,6 +169,33 @@ impl<'a> Turns<'a> {
         self.write
     }
 
+    /// Takes the writes that follow the last one and are equal to it, as far as that is known without making them one by one: where all have
+    /// one size and one stream has its turn until it is done.
+    pub(super) fn take_equal(&mut self) -> Option<Equal> {
+        let stream = self.last?;
+        let WriteSize::Fixed(Size(bytes @ 1..)) = self.write.write_size else {
+            return None;
+        };
+        let (left, other) = match stream {
+            Stream::Stdout => (&mut self.stdout_left, self.stderr_left),
+            Stream::Stderr => (&mut self.stderr_left, self.stdout_left),
+        };
+        let in_turns = match self.write.order {
+            Order::StdoutFirst | Order::StderrFirst => false,
+            Order::Alternate | Order::Interleave(_) => other > 0,
+        };
+        if in_turns || self.write.delay_us > 0 {
+            return None;
+        }
+        let times = *left / bytes;
+        *left -= times * bytes;
+        Some(Equal {
+            stream,
+            bytes,
+            times,
+        })
+    }
+
     fn turn(&mut self) -> Option<Stream> {
         let (stdout, stderr) = (self.stdout_left, self.stderr_left);
         match (stdout, stderr) {
@@ -205,6 +232,15 @@ impl<'a> Turns<'a> {
         // The check of a script refuses writes of nothing; here they would never end.
         size.max(1)
     }
+}
+
+/// So many equal writes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Equal {
+    pub(super) stream: Stream,
+    /// Bytes of each.
+    pub(super) bytes: u64,
+    pub(super) times: u64,
 }
 
 impl Iterator for Turns<'_> {

@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use pipeclog_scenario::plan::AfterExit;
-use pipeclog_scenario::predict::{Ending, Parent, PipeFacts, Prediction, predict};
+use pipeclog_scenario::predict::{Ending, Foretold, PipeFacts, Prediction};
 use pipeclog_scenario::scenario::{Expect, Scenario, read_family};
 use pipeclog_scenario::strategy::Strategy;
 
@@ -26,63 +25,56 @@ fn scenarios() -> Vec<Scenario> {
     all
 }
 
-/// The parent of a trial, if it is one that the simulation knows: no deadline, no limit, no grace period.
-fn parent_of(scenario: &Scenario, strategy: Strategy) -> Option<Parent> {
-    let options = &scenario.parent;
-    if options.deadline_ms.is_some() || options.limit.is_some() {
-        return None;
-    }
-    let after_exit = match options.end.as_deref() {
-        None | Some("eof") => AfterExit::EndOfFile,
-        Some("drain") => AfterExit::Drain,
-        Some(_) => return None,
-    };
-    Some(Parent {
-        strategy,
-        after_exit,
-        stdin_bytes: scenario.stdin.map(|size| size.0),
-    })
+#[derive(PartialEq)]
+enum Come {
+    Completes,
+    CutShort,
+    Hangs,
 }
 
 /// Whether a prediction is what is expected; nothing if one of them does not say.
 fn agrees(prediction: &Prediction, expected: &Expect) -> Option<bool> {
-    let hangs = match prediction.ending()? {
-        Ending::Completes { after_us } => after_us > PATIENCE_US,
+    let come = match prediction.ending()? {
+        Ending::Completes { after_us } if after_us > PATIENCE_US => Come::Hangs,
+        Ending::Completes { .. } => Come::Completes,
+        Ending::CutShort { .. } => Come::CutShort,
         Ending::ArtificialDeadlock
         | Ending::TrueDeadlock
         | Ending::PollsForEver
         | Ending::Leaks
         | Ending::Waits { .. }
-        | Ending::Endless => true,
+        | Ending::Endless => Come::Hangs,
     };
     match expected {
-        Expect::Completes => Some(!hangs),
-        Expect::Hangs { .. } => Some(hangs),
-        Expect::CutShort | Expect::Fails | Expect::NotApplicable { .. } => None,
+        Expect::Completes => Some(come == Come::Completes),
+        Expect::Hangs { .. } => Some(come == Come::Hangs),
+        Expect::CutShort => Some(come == Come::CutShort),
+        Expect::Fails | Expect::NotApplicable { .. } => None,
     }
 }
 
 #[test]
-fn the_simulation_foretells_what_every_scenario_expects() {
-    let mut compared = 0;
+fn the_simulation_foretells_what_every_scenario_expects_and_nearly_always_one_outcome() {
+    let mut predictions = Vec::new();
     let mut wrong = Vec::new();
     for scenario in scenarios().iter().filter(|scenario| !scenario.is_slow()) {
         for strategy in Strategy::ALL {
             let expected = scenario.expectation(strategy).expect("a rule");
-            let Some(parent) = parent_of(scenario, strategy) else {
+            if matches!(expected, Expect::NotApplicable { .. }) {
                 continue;
-            };
-            let prediction = predict(&scenario.script, &parent, PipeFacts::USUAL);
-            match agrees(&prediction, expected) {
-                Some(true) => compared += 1,
-                Some(false) => wrong.push(format!(
+            }
+            let prediction = scenario.foretell(strategy, PipeFacts::USUAL);
+            if agrees(&prediction, expected) == Some(false) {
+                wrong.push(format!(
                     "{}/{strategy}: expected: {expected}; foretold: {prediction}",
                     scenario.name
-                )),
-                None => {}
+                ));
             }
+            predictions.push(prediction);
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert!(compared > 1000, "only {compared} were compared");
+    let counts: Foretold = predictions.iter().collect();
+    let all = counts.decided + counts.several + counts.not_modelled;
+    assert!(counts.decided * 100 >= all * 85, "{counts:?}");
 }
