@@ -243,6 +243,7 @@ fn try_run(request: &Request, setup: &Setup) -> Result<Came, TrialError> {
         quiet: QUIET,
         polling: QUIET,
         probable: None,
+        proof: Duration::ZERO,
     };
     let ran = trial::carry_out(
         &mut command,
