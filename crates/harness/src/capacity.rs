@@ -57,17 +57,18 @@ pub fn fill(write_bytes: u64) -> Result<Filled, FillError> {
     };
     let (_read, write) =
         pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).map_err(failed("pipe2"))?;
+    let filled = |held_bytes| Filled {
+        write_bytes,
+        held_bytes,
+    };
     let bytes = vec![b'x'; usize::try_from(write_bytes).unwrap_or(usize::MAX)];
     let mut held_bytes = 0;
     loop {
         match rustix::io::write(&write, &bytes) {
-            Ok(taken) => held_bytes += taken as u64,
-            Err(Errno::AGAIN) => {
-                return Ok(Filled {
-                    write_bytes,
-                    held_bytes,
-                });
-            }
+            Ok(taken) if taken as u64 == write_bytes => held_bytes += write_bytes,
+            // Here a writer would block. One more write could still put its own odd bytes into the last slot.
+            Ok(taken) => return Ok(filled(held_bytes + taken as u64)),
+            Err(Errno::AGAIN) => return Ok(filled(held_bytes)),
             Err(Errno::INTR) => {}
             Err(errno) => return Err(failed("write")(errno)),
         }

@@ -19,7 +19,7 @@ use crate::strategy::Strategy;
 use crate::throughput::{Samples, Throughput};
 
 /// The version of the JSON form of [`Results`]; raised when a field changes its meaning or goes.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// What came of one trial.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
