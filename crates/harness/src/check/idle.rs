@@ -54,7 +54,7 @@ impl Idle {
     pub(crate) fn verdict(&self) -> Result<Option<String>, String> {
         if self.looks < LOOKS {
             return Err(format!(
-                "the wrapper was seen only {} times while its child slept, and {LOOKS} are needed",
+                "on this busy machine the wrapper was seen only {} times while its child slept, and {LOOKS} are needed",
                 self.looks
             ));
         }

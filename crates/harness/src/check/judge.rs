@@ -224,6 +224,6 @@ fn idle_fault(case: &Case, idle: &Idle) -> Option<Finding> {
     match idle.verdict() {
         Ok(None) => None,
         Ok(Some(what)) => Some(Finding::Imposed { what }),
-        Err(why) => Some(Finding::Broken { why }),
+        Err(why) => Some(Finding::NotApplicable { why }),
     }
 }

@@ -144,10 +144,13 @@ fn is_caught(suite: &Suite, name: &str, mutant: &Mutant) -> Result<(), Failed> {
         ..Wrapper::default()
     };
     let faithful = put(suite, &script("faithful"), case);
-    if faithful != Finding::Passed {
+    if !matches!(faithful, Finding::Passed | Finding::NotApplicable { .. }) {
         return Err(format!("what it is made from fails too: {faithful}").into());
     }
-    let finding = put(suite, &script(name), case);
+    // On a busy machine the processor's use may not be seen at the first time.
+    let mut attempts = (0..5).map(|_| put(suite, &script(name), case));
+    let seen = attempts.find(|finding| finding.name() != FindingName::NotApplicable);
+    let finding = seen.ok_or("no attempt could be watched")?;
     if finding.name() == mutant.finding {
         Ok(())
     } else {

@@ -43,7 +43,7 @@ pub enum Finding {
         /// What.
         what: String,
     },
-    /// The wrapper lacks what the case needs.
+    /// The wrapper lacks what the case needs, or the machine was too busy to watch it.
     NotApplicable {
         /// What.
         why: String,
