@@ -27,7 +27,7 @@ pub const KEEPER_COMMAND: &str = "keep";
 /// A keeper that could not do its work. Its supervisor learns of it by the end of the pipe.
 #[derive(Debug, thiserror::Error)]
 pub enum KeeperError {
-    /// The arguments are not those of [`arguments`].
+    /// The arguments are not those of `arguments`.
     #[error("failed to read the keeper's arguments: it is started by `pipeclog watch` alone")]
     Arguments,
     /// A system call refused.
