@@ -139,12 +139,15 @@ fn silence_ends_a_command_that_runs_and_not_one_that_writes() {
     assert_eq!((ran.code, ran.stdout.lines().count()), (0, 10), "{ran:?}");
 }
 
+/// Until the child in the background is `sleep`: before its exec it is a shell still, with the streams that it is about to give up.
+const IS_SLEEP: &str = "until grep -q sleep /proc/$!/comm; do :; done";
+
 #[test]
 fn who_outlives_the_command_and_holds_its_output_is_named_and_left_alone() {
-    let ran = shell(
-        "d=$(mktemp -d); { pipeclog watch -- sh -c 'sleep 600 & echo $! >'$d/pid; echo $? >$d/code; kill $(cat $d/pid); } | cat; \
+    let ran = shell(&format!(
+        "d=$(mktemp -d); {{ pipeclog watch -- sh -c 'sleep 600 & echo $! >'$d'/pid; {IS_SLEEP}'; echo $? >$d/code; kill $(cat $d/pid); }} | cat; \
          cat $d/code; rm -r $d",
-    );
+    ));
     assert_eq!(ran.stdout, "0\n", "{ran:?}");
     assert!(
         ran.stderr.contains("sleep (")
@@ -154,9 +157,9 @@ fn who_outlives_the_command_and_holds_its_output_is_named_and_left_alone() {
         "{ran:?}"
     );
     // Whoever has let go of both is nobody's business.
-    let ran = shell(
-        "d=$(mktemp -d); pipeclog watch -- sh -c 'sleep 600 >/dev/null 2>&1 & echo $! >'$d/pid; kill $(cat $d/pid); rm -r $d",
-    );
+    let ran = shell(&format!(
+        "d=$(mktemp -d); pipeclog watch -- sh -c 'sleep 600 >/dev/null 2>&1 & echo $! >'$d'/pid; {IS_SLEEP}'; kill $(cat $d/pid); rm -r $d",
+    ));
     assert_eq!(ran.stderr, "", "{ran:?}");
 }
 

@@ -1,0 +1,77 @@
+//! `pipeclog watch` at a terminal, side by side with no watcher at all: Ctrl-C, Ctrl-Z, Ctrl-\, a password, and whose the terminal is.
+
+use crate::run::shell;
+
+const DRIVER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/terminal.py");
+
+/// What came of a command under a terminal, alone and under `watch`: it must be the same.
+#[expect(clippy::print_stdout, reason = "a skipped test says so")]
+fn same(action: &str, command: &str, fact: &str) {
+    if shell("python3 --version").code != 0 {
+        println!("skipped: no python3 here");
+        return;
+    }
+    let run = |watcher: &str| shell(&format!("python3 {DRIVER} {action} {watcher} {command}"));
+    let (ours, theirs) = (run("pipeclog watch --timeout 50 --"), run("env"));
+    assert_eq!(theirs.code, 0, "{action}: {theirs:?}");
+    assert_eq!(ours.stdout, theirs.stdout, "{action}: {ours:?}");
+    assert!(ours.stdout.contains(fact), "{action}: {ours:?}");
+    assert!(ours.stdout.contains("owner job"), "{action}: {ours:?}");
+}
+
+#[test]
+fn ctrl_c_ends_the_command_and_its_watcher_by_the_signal() {
+    // By exec: a dash that is interrupted while it forks may forget it, whoever runs it.
+    same(
+        "interrupt",
+        "sh -c 'echo ready; exec sleep 600'",
+        "killed 2",
+    );
+}
+
+#[test]
+fn ctrl_c_that_the_command_handles_comes_once_and_the_code_is_its_own() {
+    same(
+        "interrupt",
+        "python3 -c 'import signal, sys
+interrupt = [signal.SIGINT]
+signal.pthread_sigmask(signal.SIG_BLOCK, interrupt)
+print(\"ready\", flush=True)
+signal.sigwait(interrupt)
+again = signal.sigtimedwait(interrupt, 0.2)
+print(\"shown\", 1 if again is None else 2, flush=True); sys.exit(7)'",
+        "shown 1",
+    );
+}
+
+#[test]
+fn ctrl_backslash_quits_both() {
+    same(
+        "quit",
+        "sh -c 'ulimit -c 0; echo ready; exec sleep 600'",
+        "killed 3",
+    );
+}
+
+#[test]
+fn ctrl_z_stops_both_and_the_job_goes_on_when_the_shell_says_so() {
+    same(
+        "suspend",
+        "python3 -c 'import signal, sys
+def resumed(*a): print(\"resumed\", flush=True)
+signal.signal(signal.SIGCONT, resumed)
+print(\"ready\", flush=True)
+sys.stdin.readline(); sys.exit(5)'",
+        "stopped 20",
+    );
+}
+
+#[test]
+fn a_program_that_asks_for_a_password_gets_it_from_the_terminal() {
+    same(
+        "type",
+        "python3 -c 'import getpass
+print(\"shown\", getpass.getpass(\"ready\"), flush=True)'",
+        "shown secret",
+    );
+}
