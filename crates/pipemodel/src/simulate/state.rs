@@ -225,13 +225,14 @@ impl<P: Iterator<Item = Step>> Task<P> {
             .take()
             .or_else(|| self.program.next())
             .unwrap_or(Step::Exit(Exit::Code(0)));
-        let mut times = 1;
+        let mut times: u64 = 1;
         if matches!(step, Step::Write { .. }) {
             self.ahead = self.program.next();
-            while times < RUN_MAX {
+            loop {
                 times = match self.ahead {
-                    Some(next) if next == step => times + 1,
+                    // Of the write before it, however long the run has become: by itself it would be nothing.
                     Some(Step::WriteAgain { times: more }) => times.saturating_add(more),
+                    Some(next) if next == step && times < RUN_MAX => times + 1,
                     Some(_) | None => break,
                 };
                 self.ahead = self.program.next();

@@ -462,6 +462,15 @@ fn a_run_told_as_a_number_is_that_many_writes() {
 }
 
 #[test]
+fn two_runs_of_the_same_write_are_both_counted() {
+    let mut family = Family::new();
+    family.parent(&[drain(&[family.stdout])]);
+    let (one, again) = (write(family.stdout, 1), Step::WriteAgain { times: 4094 });
+    family.child(&[one, again, one, again]);
+    assert_eq!(family.only_outcome().read_by_root[1].1, 8190);
+}
+
+#[test]
 fn a_run_of_more_writes_than_anybody_lives_to_see_costs_two_steps() {
     let mut family = Family::new();
     family.parent(&[drain(&[family.stdout])]);
