@@ -8,9 +8,8 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use pipeclog_capture::{Bound, Capture};
-use pipeclog_chatty::Ledger;
 use pipeclog_scenario::claims::{Came, Claim, Experiment, Pythons, Settled, Trial};
-use pipeclog_scenario::outcome::{Effort, Writing, Written};
+use pipeclog_scenario::outcome::Effort;
 use pipeclog_scenario::scenario::Descendants;
 use pipeclog_supervise::tree::End;
 use pipeclog_waitgraph::snapshot::Untrusted;
@@ -255,7 +254,7 @@ fn try_run(request: &Request, setup: &Setup) -> Result<Came, TrialError> {
     Ok(match ran.watched {
         Watched::Hung(hang) => Came::Hung {
             hang,
-            written: written(&path_of(&ledger)),
+            written: trial::written(&ledger),
         },
         Watched::Ended => ended(
             ran.leader,
@@ -275,21 +274,6 @@ fn ended(leader: End, stderr: &[u8]) -> Came {
             said,
         },
     }
-}
-
-/// Zero where the child is not chatty.
-fn written(ledger: &Path) -> Written {
-    Ledger::read(ledger).map_or_else(
-        |_| Written::default(),
-        |ledger| Written {
-            stdout: ledger.stdout,
-            stderr: ledger.stderr,
-            writing: ledger.writing.map(|writing| Writing {
-                stream: writing.stream,
-                bytes: writing.bytes,
-            }),
-        },
-    )
 }
 
 #[cfg(test)]

@@ -94,7 +94,7 @@ fn try_run(request: &Request, setup: &Setup) -> Result<Outcome, TrialError> {
     let patience = Patience::with_our_own(setup.deadline);
     let descendants = request.scenario.descendants;
     let ran = carry_out(&mut command, &setup.stop, patience, descendants, |_, _| {})?;
-    let written = files.written();
+    let written = written(&files.ledger);
     let report = files.report();
     let (verdict, measured) = match ran.watched {
         Watched::Hung(hang) => (Verdict::Hung(hang), None),
@@ -244,21 +244,6 @@ impl Files {
         })
     }
 
-    /// Zero where the child died before it had a ledger.
-    fn written(&self) -> Written {
-        Ledger::read(&path_of(&self.ledger)).map_or_else(
-            |_| Written::default(),
-            |ledger| Written {
-                stdout: ledger.stdout,
-                stderr: ledger.stderr,
-                writing: ledger.writing.map(|writing| Writing {
-                    stream: writing.stream,
-                    bytes: writing.bytes,
-                }),
-            },
-        )
-    }
-
     /// Nothing where the parent did not come to writing one.
     fn report(&self) -> Option<CaptureReport> {
         serde_json::from_slice(&std::fs::read(path_of(&self.report)).ok()?).ok()
@@ -292,6 +277,21 @@ pub(crate) fn memory_file() -> Result<File, TrialError> {
             what: "make a memory file (memfd_create)",
             source: source.into(),
         })
+}
+
+/// What the chatty child says that it has written; zero where there was none, or it died before it had a ledger.
+pub(crate) fn written(ledger: &File) -> Written {
+    Ledger::read(&path_of(ledger)).map_or_else(
+        |_| Written::default(),
+        |ledger| Written {
+            stdout: ledger.stdout,
+            stderr: ledger.stderr,
+            writing: ledger.writing.map(|writing| Writing {
+                stream: writing.stream,
+                bytes: writing.bytes,
+            }),
+        },
+    )
 }
 
 /// The name under which other processes of this user can open a file that has none.

@@ -7,6 +7,8 @@ use pipeclog_pipemodel::capacity::Fill;
 use pipeclog_pipemodel::{Geometry, WriteMode};
 use serde::Serialize;
 
+use crate::markdown::number;
+
 /// The version of the JSON form; raised when a field changes its meaning or goes.
 pub const SCHEMA_VERSION: u32 = 1;
 
@@ -94,7 +96,7 @@ impl Curve {
         };
         format!(
             "What a pipe of {} bytes{mode} holds, by the size of the writes",
-            grouped(self.capacity_bytes)
+            number(self.capacity_bytes)
         )
     }
 }
@@ -136,21 +138,8 @@ impl Axis {
     }
 }
 
-/// 65,536 and not 65536.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 /// 64 KiB and not 65536, where it is whole.
-fn binary(number: u64) -> String {
+pub(crate) fn binary(number: u64) -> String {
     match number {
         0 => "0".to_owned(),
         number if number.is_multiple_of(1 << 20) => format!("{} MiB", number >> 20),

@@ -4,7 +4,7 @@ use pipeclog_pipemodel::{Geometry, PageSize, WriteMode};
 use pipeclog_scenario::outcome::Results;
 use pipeclog_scenario::throughput::Throughput;
 
-use crate::curve::Curve;
+use crate::curve::{Curve, binary};
 use crate::plot::{Line, Plot};
 use crate::throughput as times_of;
 
@@ -63,12 +63,12 @@ pub(crate) fn times(throughput: Option<&Throughput>, stem: &str) -> Option<Figur
         title: "What a capture takes, by bytes".to_owned(),
         x: format!(
             "bytes of stdout in writes of {}, logarithmic",
-            times_of::bytes(throughput.write_size)
+            binary(throughput.write_size)
         ),
         y: "milliseconds from spawn to last byte and exit, median, logarithmic".to_owned(),
         ticks: sizes
             .iter()
-            .map(|bytes| (*bytes as f64, times_of::bytes(*bytes)))
+            .map(|bytes| (*bytes as f64, binary(*bytes)))
             .collect(),
         lines: times_of::strategies(throughput)
             .into_iter()

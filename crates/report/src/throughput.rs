@@ -234,15 +234,6 @@ fn rate(throughput: &Throughput, strategy: Strategy, bytes: u64) -> Option<f64> 
     (own > RATE_FROM * of_nothing).then(|| mib / (own / 1e9))
 }
 
-/// A size as an axis names it.
-pub(crate) fn bytes(bytes: u64) -> String {
-    match bytes {
-        bytes if bytes > 0 && bytes.is_multiple_of(1 << 20) => format!("{} MiB", bytes >> 20),
-        bytes if bytes > 0 && bytes.is_multiple_of(1 << 10) => format!("{} KiB", bytes >> 10),
-        bytes => number(bytes),
-    }
-}
-
 /// A time in nanoseconds, with three digits that mean something.
 pub(crate) fn time(ns: f64) -> String {
     let (value, unit) = if ns < 1e6 {

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use pipeclog_scenario::capacity::Filled;
 
-use super::{Axis, Curve, binary, grouped};
+use super::{Axis, Curve, binary, number};
 
 const WIDTH: f64 = 960.0;
 const HEIGHT: f64 = 440.0;
@@ -71,15 +71,15 @@ impl Curve {
             .map(|tooth| {
                 format!(
                     "{} bytes with {}-byte writes",
-                    grouped(tooth.effective_bytes),
-                    grouped(tooth.write_bytes)
+                    number(tooth.effective_bytes),
+                    number(tooth.write_bytes)
                 )
             })
             .collect();
         format!(
             "The pipe has {} slots of {} bytes. Its writer blocks after {}.",
             self.slots,
-            grouped(u64::from(self.page_bytes)),
+            number(u64::from(self.page_bytes)),
             teeth.join(", ")
         )
     }
@@ -213,8 +213,8 @@ impl Curve {
                  <text class=\"label\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{}-byte writes: {}</text>",
                 x + dx,
                 y + dy,
-                grouped(tooth.write_bytes),
-                grouped(tooth.effective_bytes)
+                number(tooth.write_bytes),
+                number(tooth.effective_bytes)
             );
         }
         svg

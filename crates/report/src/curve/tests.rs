@@ -85,16 +85,3 @@ fn a_curve_of_one_size_or_of_none_is_drawn_too() {
         assert!(curve.svg().ends_with("</svg>\n"));
     }
 }
-
-#[test]
-fn numbers_are_grouped_by_threes() {
-    for (number, text) in [
-        (0, "0"),
-        (999, "999"),
-        (1000, "1,000"),
-        (65_536, "65,536"),
-        (1_234_567, "1,234,567"),
-    ] {
-        assert_eq!(grouped(number), text);
-    }
-}

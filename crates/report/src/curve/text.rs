@@ -1,6 +1,6 @@
 //! The curve for a terminal: dots of Braille, two by four to a character, so that 72 columns resolve 144 sizes.
 
-use super::{Axis, Curve, binary, grouped};
+use super::{Axis, Curve, binary, number};
 
 /// More dots show no more.
 const MOST_COLUMNS: usize = 64;
@@ -38,8 +38,8 @@ impl Curve {
         for tooth in self.teeth() {
             let line = format!(
                 "{}-byte writes: {} bytes",
-                grouped(tooth.write_bytes),
-                grouped(tooth.effective_bytes)
+                number(tooth.write_bytes),
+                number(tooth.effective_bytes)
             );
             // Where it does not fit beside the margin it stands without.
             let margin = (MARGIN + RULE).min(columns.saturating_sub(line.len()));
