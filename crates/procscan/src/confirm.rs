@@ -1,6 +1,6 @@
 //! The second look.
 
-use pipeclog_waitgraph::snapshot::{Process, Snapshot, State, Syscall, Table, Task};
+use pipeclog_waitgraph::snapshot::{Process, Snapshot, State, Syscall, Table, Task, Wait};
 
 use crate::gaps::{Gaps, Owner};
 use crate::memo::Memo;
@@ -22,8 +22,10 @@ pub(crate) fn run(source: &dyn Source, first: &Snapshot, memo: &mut Memo) -> Opt
     second.scan.at_ms = machine_file(source, "uptime", boot_ms).unwrap_or(0);
     second.scan.forks_before = machine_file(source, "stat", forks);
     let mut sockets = Sockets::default();
+    let mut anybody_moved = false;
     second.processes.retain_mut(|process| {
         let Some(stat) = stat(source, process) else {
+            anybody_moved = true;
             return false;
         };
         // Nothing was seen of it but its stat, and nothing more will be.
@@ -31,6 +33,7 @@ pub(crate) fn run(source: &dyn Source, first: &Snapshot, memo: &mut Memo) -> Opt
             return true;
         }
         if has_moved(source, process, &mut gaps) {
+            anybody_moved = true;
             let reader = ProcessReader { source, facts };
             match reader.read(&stat, Kinship::Family, memo, &mut gaps) {
                 Some(fresh) => *process = fresh,
@@ -47,7 +50,47 @@ pub(crate) fn run(source: &dyn Source, first: &Snapshot, memo: &mut Memo) -> Opt
     second.gaps.extend(gaps.into_list());
     second.gaps.sort();
     second.gaps.dedup();
+    // Of those who all slept from the first look to the second, one moment shows what each of them held.
+    if anybody_moved {
+        see_who_sleeps_on(source, first, &mut second);
+    }
     Some(second)
+}
+
+/// Looks once more at the tasks that slept in both looks, after all else was read, and writes down those that sleep no more.
+/// Somebody who was read after a sleeper may have ended in between: then his end is in no table of the second look because he
+/// has just closed it, which has woken the sleeper.
+pub(crate) fn see_who_sleeps_on(source: &dyn Source, first: &Snapshot, second: &mut Snapshot) {
+    let mut gaps = Gaps::unread(source.facts());
+    for process in &mut second.processes {
+        let Some(before) = first.process(process.pid) else {
+            continue;
+        };
+        let owner = Owner {
+            pid: process.pid.0,
+            tid: None,
+            uid: process.uid,
+        };
+        for task in &mut process.tasks {
+            let slept = |earlier: &&Task| {
+                earlier.tid == task.tid
+                    && earlier.syscall == task.syscall
+                    && earlier.switches_voluntary == task.switches_voluntary
+            };
+            let is_blocked = matches!(task.syscall, Syscall::Blocked { .. });
+            if !is_blocked || before.tasks.iter().find(slept).is_none() {
+                continue;
+            }
+            match task::read(source, owner, task.tid.0, &mut gaps) {
+                Some(text) if is_same(task, &text) => {}
+                _ => {
+                    task.state = State::Running;
+                    task.syscall = Syscall::Running;
+                    task.wait = Wait::Running;
+                }
+            }
+        }
+    }
 }
 
 /// The process's stat, if the number is still that process.

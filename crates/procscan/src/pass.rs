@@ -276,6 +276,11 @@ impl<'a> Pass<'a> {
         });
         let directories: Vec<(u32, String)> = directories.collect();
         self.index.visit_all(self.source, &directories);
+        // Who moves an end from one number to another while he is visited may seem to have it under neither.
+        let runs = |pid: &u32| self.stats.get(pid).is_some_and(|stat| stat.state == b'R');
+        let running = directories.into_iter().filter(|(pid, _)| runs(pid));
+        let running: Vec<(u32, String)> = running.collect();
+        self.index.visit_all(self.source, &running);
     }
 
     fn close(&mut self) {

@@ -14,7 +14,7 @@ use crate::parse::{
     timer_signals, word_size,
 };
 use crate::source::{Cause, Facts, ReadError, Source};
-use crate::table::{Links, TableReader};
+use crate::table::{Links, Pace, TableReader};
 use crate::task::{self, TaskText};
 
 /// What Go's linker puts at the start of a program's data (Go, `debug/buildinfo`).
@@ -59,9 +59,15 @@ impl ProcessReader<'_> {
             tty_nr: stat.tty_nr,
             directory: &base,
         };
+        let sleeps =
+            |text: &TaskText| matches!(text.call, Syscall::Blocked { .. }) || !alive(&text);
+        let pace = match texts.iter().all(sleeps) {
+            true => Pace::Asleep,
+            false => Pace::Running,
+        };
         // What has exited holds nothing.
         let (table, links) = match texts.iter().any(|text| alive(&text)) {
-            true => tables.read(gaps),
+            true => tables.read(pace, gaps),
             false => (Table::Complete(Vec::new()), Links::new()),
         };
         let abi = self.abi(&base);

@@ -113,7 +113,11 @@ impl Scanner {
     ) -> Result<Snapshot, ScanError> {
         match confirm::run(self.source.as_ref(), first, &mut self.memo) {
             Some(second) => Ok(second),
-            None => self.scan(selection),
+            None => {
+                let mut second = self.scan(selection)?;
+                confirm::see_who_sleeps_on(self.source.as_ref(), first, &mut second);
+                Ok(second)
+            }
         }
     }
 

@@ -18,6 +18,18 @@ const PTY_SLAVE_MAJORS: std::ops::RangeInclusive<u32> = 136..=143;
 const PTMX: (u32, u32) = (5, 2);
 const OWN_TERMINAL: (u32, u32) = (5, 0);
 
+/// How often the descriptors of a process that keeps changing them are listed.
+const MOST_LISTS: u32 = 4;
+
+/// Whether a process may change its table while it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// All of its tasks sleep.
+    Asleep,
+    /// Some task runs.
+    Running,
+}
+
 /// Descriptors and the text of their links, ascending.
 pub(crate) type Links = Vec<(u32, Vec<u8>)>;
 
@@ -34,8 +46,12 @@ pub(crate) struct TableReader<'a> {
 
 impl TableReader<'_> {
     /// Reads the table. What is missing of it becomes gaps.
-    pub(crate) fn read(&self, gaps: &mut Gaps) -> (Table, Links) {
-        match self.links() {
+    pub(crate) fn read(&self, pace: Pace, gaps: &mut Gaps) -> (Table, Links) {
+        let links = match pace {
+            Pace::Asleep => self.links(),
+            Pace::Running => self.settled_links(),
+        };
+        match links {
             Ok(links) => (self.table(&links, gaps), links),
             Err(error) => {
                 gaps.of(self.owner, Facet::Descriptors, &error);
@@ -77,6 +93,20 @@ impl TableReader<'_> {
         self.source
             .descriptors(&path, &mut |fd, text| links.push((fd, text.to_vec())))?;
         links.sort_unstable();
+        Ok(links)
+    }
+
+    /// The links of a process that runs meanwhile: `dup2(4, 1); close(4)` between the reading of 1 and of 4 hides what it has
+    /// open all the time, so they are listed until two lists agree, or as often as is worth it.
+    fn settled_links(&self) -> Result<Links, ReadError> {
+        let mut links = self.links()?;
+        for _ in 0..MOST_LISTS {
+            let again = self.links()?;
+            if again == links {
+                break;
+            }
+            links = again;
+        }
         Ok(links)
     }
 

@@ -33,15 +33,6 @@ pub(crate) fn read(
     };
     let base = format!("{}/task/{tid}", owner.pid);
     let mut text = Vec::new();
-    // The counters come first: if the task runs after this, they will have moved by the next look.
-    let status = match read_status(source, &base, &mut text) {
-        Ok(status) => Some(status),
-        Err(error) if error.cause == Cause::Gone => return None,
-        Err(error) => {
-            gaps.of(owner, Facet::Status, &error);
-            None
-        }
-    };
     let call = match read_call(source, &base, &mut text) {
         Ok(call) => call,
         // A task that is ending has lost its registers (kernel `proc_pid_syscall` gives ESRCH).
@@ -65,7 +56,17 @@ pub(crate) fn read(
     let wchan = source
         .read(&format!("{base}/wchan"), &mut text)
         .ok()
-        .map(|()| text);
+        .map(|()| text.clone());
+    // The counters come last. A task in a call with the counters of the look before has not gone to sleep since then, so it
+    // is in the same sleep still. Read first, they would also be those of a task that was running between two sleeps.
+    let status = match read_status(source, &base, &mut text) {
+        Ok(status) => Some(status),
+        Err(error) if error.cause == Cause::Gone => return None,
+        Err(error) => {
+            gaps.of(owner, Facet::Status, &error);
+            None
+        }
+    };
     Some(TaskText {
         tid,
         stat,

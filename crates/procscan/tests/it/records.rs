@@ -1,7 +1,7 @@
 //! A recording gives the snapshot that it was made from.
 
 use pipeclog_procscan::{Scanner, Selection};
-use pipeclog_waitgraph::snapshot::{Snapshot, Wait};
+use pipeclog_waitgraph::snapshot::{Listing, Snapshot, Wait};
 
 use crate::shape::Shape;
 
@@ -30,5 +30,7 @@ fn without_clock(mut snapshot: Snapshot) -> Snapshot {
     snapshot.scan.at_ms = 0;
     snapshot.scan.forks_before = None;
     snapshot.scan.forks_after = None;
+    // Whether somebody else of the machine was born meanwhile.
+    snapshot.scan.listing = Listing::Closed;
     snapshot
 }

@@ -5,7 +5,7 @@ use std::process::Command;
 use pipeclog_procscan::{Scanner, Selection};
 use pipeclog_waitgraph::diagnose;
 use pipeclog_waitgraph::report::Finding;
-use pipeclog_waitgraph::snapshot::{GapKind, Snapshot};
+use pipeclog_waitgraph::snapshot::{GapKind, Snapshot, Wait};
 
 use crate::shape::Shape;
 
@@ -35,6 +35,46 @@ fn processes_that_end_in_mid_scan_leave_gaps_no_panic_and_no_false_verdict() {
         }
     }
     assert!(met > 0, "no look met a short process");
+}
+
+/// How often each of the substituting shells makes a pipe, forks, and reads it to its end.
+const SUBSTITUTIONS: u32 = 3_000;
+
+/// Each read of such a shell is the same system call with the same arguments as the one before, of another pipe, whose writer
+/// lives for some hundred microseconds: whatever is put together from moments at which it was not blocked in one and the
+/// same call looks like a shell that waits for itself.
+#[test]
+fn a_shell_that_reads_one_short_child_after_the_other_is_never_told_to_be_deadlocked() {
+    let storm = format!(
+        "i=0; while [ $i -lt {SUBSTITUTIONS} ]; do x=$(echo a); i=$((i+1)); done; exec sleep 1000"
+    );
+    // As many as processors, and more: then they are put to sleep in the middle of things.
+    let shapes: Vec<Shape> = (0..4)
+        .map(|_| Shape::spawn(Command::new("sh").args(["-c", &storm])))
+        .collect();
+    let mut scanner = Scanner::new("/proc").unwrap();
+    let mut met_reading = 0;
+    for shape in &shapes {
+        let selection = Selection::Tree(vec![shape.pid()]);
+        loop {
+            let first = scanner.scan(&selection).unwrap();
+            let second = scanner.confirm(&selection, &first).unwrap();
+            let process = second.process(shape.pid()).unwrap();
+            if process.comm.as_bytes() == b"sleep" {
+                break;
+            }
+            let reads = |wait: &Wait| matches!(wait, Wait::Read { .. });
+            met_reading += process
+                .tasks
+                .iter()
+                .filter(|task| reads(&task.wait))
+                .count();
+            let verdict = diagnose(&[first, second], shape.pid());
+            let verdict = verdict.report();
+            assert!(verdict.finding < Finding::Suspected, "{}", verdict.headline);
+        }
+    }
+    assert!(met_reading > 0, "no look met a shell that read");
 }
 
 /// Whoever is in a snapshot is whole; whatever is missing is there no more. Returns how many short ones were met.
