@@ -51,7 +51,10 @@ impl ProcessReader<'_> {
         }
         // A leader that has exited has no files and no memory of its own; a living thread speaks for it.
         let alive = |text: &&TaskText| !matches!(text.stat.state, b'Z' | b'X');
-        let speaker = texts.iter().find(alive).map_or(pid, |text| text.tid);
+        let leader = texts.iter().find(|text| text.tid == pid && alive(text));
+        // Numbers wrap: a thread's may be below its leader's.
+        let speaker = leader.or_else(|| texts.iter().find(alive));
+        let speaker = speaker.map_or(pid, |text| text.tid);
         let base = speaker.to_string();
         let tables = TableReader {
             source: self.source,

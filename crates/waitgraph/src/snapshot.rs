@@ -309,6 +309,12 @@ impl Process {
             .saturating_sub(self.start_ticks.saturating_mul(1000) / hz)
     }
 
+    /// Its first thread, which has its number; another where that is not to be seen. Numbers wrap, so the lowest need not be it.
+    pub fn leader(&self) -> Option<&Task> {
+        let leader = self.tasks.iter().find(|task| task.tid.0 == self.pid.0);
+        leader.or_else(|| self.tasks.first())
+    }
+
     /// The table that `task` uses.
     pub fn table_of<'a>(&'a self, task: &'a Task) -> &'a Table {
         task.own_table.as_ref().unwrap_or(&self.table)

@@ -176,7 +176,7 @@ fn class_of(seen: &[&Task]) -> Class {
 
 fn culprit(looks: &[Snapshot], reader: Pid) -> Option<TaskId> {
     let process = looks.last()?.process(reader)?;
-    process.tasks.first().map(|t| TaskId {
+    process.leader().map(|t| TaskId {
         pid: process.pid,
         tid: t.tid,
     })

@@ -16,7 +16,7 @@ use crate::phrase;
 use crate::report::{
     Actor, Assumed, Confidence, Culprit, Finding, Held, Kind, Report, SCHEMA_VERSION, VerdictName,
 };
-use crate::snapshot::{Pid, Snapshot};
+use crate::snapshot::{Pid, Process, Snapshot};
 use crate::stall::Stall;
 use crate::untrusted::Untrusted;
 use crate::wait::{SignalSet, Wait};
@@ -187,7 +187,7 @@ fn first_task(analysis: &Analysis<'_>, pid: Pid) -> TaskId {
         pid,
         tid: crate::snapshot::Tid(pid.0),
     };
-    match analysis.world.process(pid).and_then(|p| p.tasks.first()) {
+    match analysis.world.process(pid).and_then(Process::leader) {
         Some(task) => TaskId { pid, tid: task.tid },
         None => leader,
     }

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use pipeclog_waitgraph::snapshot::{Object, Snapshot, State, Table, Wait};
+use pipeclog_waitgraph::snapshot::{Object, Snapshot, State, Table, Task, Wait};
 
 use crate::shape::{Shape, process, task_that};
 
@@ -48,7 +48,7 @@ fn a_thread_with_its_own_table_has_it_in_the_snapshot() {
     let is_read = |w: &Wait| matches!(w, Wait::Read { fd: 60, .. });
     let snapshot = shape.waiting("read in a thread", is_read);
     let process = process(&snapshot, shape.pid());
-    assert_eq!(process.table.get(60), None);
+    assert_eq!(process.table.get(60), None, "{process:#?}");
     let task = task_that(process, is_read);
     let Some(Table::Complete(own)) = &task.own_table else {
         panic!("{:?}", task.own_table)
@@ -80,7 +80,8 @@ fn a_process_whose_leader_has_exited_is_read_through_a_living_thread() {
     let is_read = |w: &Wait| matches!(w, Wait::Read { fd: 61, .. });
     let snapshot = shape.scan_until("exited leader", |s| {
         s.process(pid).is_some_and(|p| {
-            p.tasks[0].state == State::Zombie && p.tasks.iter().any(|t| is_read(&t.wait))
+            let has_exited = |t: &Task| t.tid.0 == pid.0 && t.state == State::Zombie;
+            p.tasks.iter().any(has_exited) && p.tasks.iter().any(|t| is_read(&t.wait))
         })
     });
     let process = process(&snapshot, pid);
