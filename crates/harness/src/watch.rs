@@ -7,7 +7,7 @@ use pipeclog_procscan::{ScanError, Scanner, Selection};
 use pipeclog_scenario::outcome::{EndedBy, Hang};
 use pipeclog_supervise::tree::{Left, Tree};
 use pipeclog_waitgraph::snapshot::{Pid, Snapshot};
-use pipeclog_waitgraph::{Verdict, diagnose};
+use pipeclog_waitgraph::{Diagnosis, Verdict, diagnose};
 
 use crate::evidence;
 use crate::quiet::{self, Cast};
@@ -22,6 +22,9 @@ const TICK: Duration = Duration::from_millis(10);
 const QUIET_FOR: Duration = Duration::from_millis(500);
 /// How long a parent may poll a child that does not move: it comes back from many sleeps, and reads nothing.
 const POLLING_FOR: Duration = Duration::from_millis(500);
+
+/// Milliseconds between the looks that are kept of a quiet, for a diagnosis that needs several.
+const BETWEEN_KEPT_MS: u64 = 250;
 
 /// Between looks at descendants that are awaited.
 const DESCENDANTS_TICK: Duration = Duration::from_millis(1);
@@ -133,6 +136,14 @@ pub(crate) fn until_end_or_hang(
             return Ok(Watched::Ended);
         }
         if let (Some(ended_by), Some(quiet)) = (hung, &quiet) {
+            let diagnosis = match ended_by {
+                EndedBy::Polling => quiet.over_all_of_it(cast),
+                EndedBy::Proof
+                | EndedBy::Quiescence
+                | EndedBy::LeaderGone
+                | EndedBy::Diagnosis
+                | EndedBy::Deadline => diagnosis,
+            };
             return Ok(Watched::Hung(Hang {
                 ended_by,
                 after_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
@@ -148,6 +159,8 @@ struct Quiet {
     since: Instant,
     /// Nothing at the first look.
     ended_by: Option<EndedBy>,
+    /// Earlier looks of the same quiet, far apart.
+    before: Vec<Snapshot>,
     last: Snapshot,
 }
 
@@ -156,15 +169,34 @@ impl Quiet {
         let judged = before
             .as_ref()
             .and_then(|before| quiet::judge(&before.last, &look, cast, bound));
-        let since = match (&before, judged) {
-            (Some(before), Some(_)) => before.since,
-            _ => Instant::now(),
+        let (since, earlier) = match (before, judged) {
+            (Some(before), Some(_)) => (before.since, before.kept()),
+            _ => (Instant::now(), Vec::new()),
         };
         Some(Self {
             since,
             ended_by: judged,
+            before: earlier,
             last: look,
         })
+    }
+
+    /// The looks to keep when another one follows. The first one of all is none: what came before it was no quiet.
+    fn kept(mut self) -> Vec<Snapshot> {
+        let is_far = self.before.last().is_none_or(|kept| {
+            self.last.scan.at_ms.saturating_sub(kept.scan.at_ms) >= BETWEEN_KEPT_MS
+        });
+        if self.ended_by.is_some() && is_far {
+            self.before.push(self.last);
+        }
+        self.before
+    }
+
+    /// A parent that polls runs between any two looks; that it never reads shows in many.
+    fn over_all_of_it(&self, cast: Cast) -> Diagnosis {
+        let mut looks = self.before.clone();
+        looks.push(self.last.clone());
+        diagnose(&looks, cast.parent)
     }
 
     fn is_long_enough(&self, patience: Patience) -> bool {

@@ -1,7 +1,8 @@
 //! Every wrapper of `fixtures/wrappers` under every case of `fixtures/check`: `cargo test --test wrappers python`.
 //!
 //! A wrapper fails what its file of known failures says, each as it says, and nothing else. A mutant fails the case that is meant for it,
-//! which the wrapper that it is made from passes. Our own safe strategies fail nothing. The watchdog stands in the workers.
+//! which the wrapper that it is made from passes. Our own safe strategies fail nothing. Each incident of `fixtures/incidents` hangs, is
+//! diagnosed as its file says, and is cured. The watchdog stands in the workers.
 
 #![expect(
     clippy::print_stdout,
@@ -9,6 +10,7 @@
 )]
 
 mod cli;
+mod museum;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -26,6 +28,7 @@ use serde::Deserialize;
 struct Suite {
     pool: Pool,
     cases: Vec<Case>,
+    wrappers: Vec<Shipped>,
 }
 
 fn main() -> std::process::ExitCode {
@@ -35,10 +38,10 @@ fn main() -> std::process::ExitCode {
     let suite = Arc::new(Suite {
         pool: Pool::new(program()),
         cases: fixtures::cases().expect("fixtures/check is well-formed"),
+        wrappers: shipped::read(&folder()).expect("fixtures/wrappers is well-formed"),
     });
     let mut tests = cli::tests();
-    let wrappers = shipped::read(&folder()).expect("fixtures/wrappers is well-formed");
-    for wrapper in wrappers {
+    for wrapper in suite.wrappers.clone() {
         let suite = Arc::clone(&suite);
         tests.push(Trial::test(wrapper.name.clone(), move || {
             run_shipped(&suite, &wrapper)
@@ -54,6 +57,12 @@ fn main() -> std::process::ExitCode {
         let suite = Arc::clone(&suite);
         tests.push(Trial::test(format!("own/{strategy}"), move || {
             put_all(&suite, &own(strategy, without), &Expectations::new())
+        }));
+    }
+    for (name, incident) in museum::read(&folder().with_file_name("incidents")) {
+        let suite = Arc::clone(&suite);
+        tests.push(Trial::test(format!("museum/{name}"), move || {
+            museum::act_out(&suite, &name, &incident)
         }));
     }
     let conclusion = libtest_mimic::run(&arguments, tests);
