@@ -10,6 +10,9 @@ pub const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/scenarios
 /// Each file of `fixtures/check`: its name without `.json`, and its text.
 pub const CHECK_FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/check.rs"));
 
+/// Each file of the wrappers of `fixtures/wrappers`: its path from there, and its text.
+pub const WRAPPER_FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/wrappers.rs"));
+
 /// Why the built-in cases cannot be had; the suite's own tests see to it that they can.
 #[derive(Debug, thiserror::Error)]
 pub enum CasesError {

@@ -8,6 +8,7 @@ pub mod claims;
 mod evidence;
 pub mod fixtures;
 mod judge;
+pub mod languages;
 pub mod library;
 pub mod machine;
 pub mod pool;

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use pipeclog_scenario::boundary::{Boundary, Found};
+use pipeclog_scenario::check::FindingName;
 use pipeclog_scenario::claims::Standing;
+use pipeclog_scenario::languages::{Survey, Surveyed};
 use pipeclog_scenario::outcome::{Cell, Results, Verdict};
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +23,9 @@ pub struct Verdicts {
     boundaries: BTreeMap<String, String>,
     /// By claim: whether the experiments bear out its verdict.
     claims: BTreeMap<String, String>,
+    /// By wrapper of another language and case: what came of it.
+    #[serde(default)]
+    languages: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 /// A verdict that differs.
@@ -61,6 +66,7 @@ impl Verdicts {
             trials,
             boundaries: results.boundaries.iter().map(of_boundary).collect(),
             claims: claims.collect(),
+            languages: results.languages.iter().filter_map(of_parent).collect(),
         }
     }
 
@@ -121,8 +127,14 @@ impl Verdicts {
                     .map(move |strategy| (format!("{scenario}/{strategy}"), verdict.clone()))
             })
         });
+        let languages = self.languages.iter().flat_map(|(parent, findings)| {
+            findings
+                .iter()
+                .map(move |(case, finding)| (format!("{parent} under {case}"), finding.clone()))
+        });
         let others = self.boundaries.iter().chain(&self.claims);
         trials
+            .chain(languages)
             .chain(others.map(|(what, verdict)| (what.clone(), verdict.clone())))
             .collect()
     }
@@ -178,6 +190,24 @@ fn of_cell(cell: &Cell) -> Option<String> {
         Verdict::Skipped { .. } => return None,
     };
     Some(verdict.to_owned())
+}
+
+/// What came of each case that was put to a wrapper; nothing if it was not run.
+fn of_parent(parent: &Surveyed) -> Option<(String, BTreeMap<String, String>)> {
+    let Survey::Run { cases, .. } = &parent.survey else {
+        return None;
+    };
+    let findings = cases
+        .iter()
+        .filter(|checked| {
+            let found = checked.finding.name();
+            !matches!(found, FindingName::NotApplicable | FindingName::Broken)
+        })
+        .map(|checked| {
+            let found = checked.finding.name().word();
+            (checked.case.id.clone(), found.to_owned())
+        });
+    Some((parent.name.clone(), findings.collect()))
 }
 
 fn of_boundary(boundary: &Boundary) -> (String, String) {

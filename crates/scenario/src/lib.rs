@@ -9,6 +9,7 @@ pub mod capacity;
 pub mod check;
 pub mod claims;
 pub mod family;
+pub mod languages;
 pub mod machine;
 pub mod outcome;
 pub mod pattern;

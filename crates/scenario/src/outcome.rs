@@ -11,6 +11,7 @@ use crate::bound::Bound;
 use crate::boundary::Boundary;
 use crate::capacity::Filled;
 use crate::claims::{Settled, Standing};
+use crate::languages::Surveyed;
 use crate::machine::Machine;
 use crate::predict::{BlockedOn, Ending, Foretold, Found, Orders, Prediction, Who};
 use crate::scenario::Expect;
@@ -258,6 +259,9 @@ pub struct Results {
     /// The claims of the post that it all began with, settled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub claims: Vec<Settled>,
+    /// The ways of other languages, under the cases of `pipeclog check`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub languages: Vec<Surveyed>,
     /// What captures cost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub throughput: Option<Throughput>,
@@ -288,13 +292,14 @@ impl Results {
             boundaries: Vec::new(),
             filled: Vec::new(),
             claims: Vec::new(),
+            languages: Vec::new(),
             throughput: None,
             machine: None,
         }
     }
 
     /// Whether every trial came out as expected, every boundary as predicted, every experiment on a claim as its claim's
-    /// verdict has it, and every measured capture right.
+    /// verdict has it, every wrapper as it is known, and every measured capture right.
     #[must_use]
     pub fn all_as_expected(&self) -> bool {
         let cell_differs = |cell: &Cell| cell.agreement() == Agreement::Differs;
@@ -308,6 +313,7 @@ impl Results {
                 .claims
                 .iter()
                 .any(|settled| settled.standing() == Standing::Differs)
+            && self.languages.iter().all(Surveyed::is_as_known)
             && !series.any(|series| matches!(series.measured, Samples::Failed { .. }))
     }
 }

@@ -11,8 +11,13 @@ use pipeclog_capture::{Bound, Capture, Command};
 use pipeclog_scenario::check::{Expectations, Wrapper};
 use serde::Deserialize;
 
+use crate::fixtures::WRAPPER_FILES;
+
 /// How long a compiler may take.
 const BUILD_BOUND: Duration = Duration::from_secs(120);
+
+/// How a file names the binary of the Rust peers.
+const PEER: &str = "{peer}";
 
 /// A wrapper of the suite.
 #[derive(Clone, Debug)]
@@ -71,6 +76,22 @@ pub enum Unready {
     /// It could not be built.
     #[error("failed to build it: {0}")]
     Build(String),
+}
+
+/// Writes the wrappers that are built in below `folder`, where [`read`] finds them.
+///
+/// # Errors
+///
+/// If one cannot be written.
+pub fn unpack(folder: &Path) -> std::io::Result<()> {
+    for (name, text) in WRAPPER_FILES {
+        let path = folder.join(name);
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+        std::fs::write(path, text)?;
+    }
+    Ok(())
 }
 
 /// Every wrapper of the folders in `folder`, by language and name.
@@ -132,13 +153,16 @@ impl Shipped {
             let fill = |word: &String| {
                 word.replace("{here}", &self.folder.to_string_lossy())
                     .replace("{out}", &out.to_string_lossy())
-                    .replace("{peer}", &peer.to_string_lossy())
+                    .replace(PEER, &peer.to_string_lossy())
             };
             words.iter().map(fill).collect()
         };
-        let tools = fill(&self.entry.tools);
-        if let Some(missing) = tools.iter().find(|tool| !is_there(tool)) {
-            return Err(Unready::Missing(missing.clone()));
+        let tools = self.entry.tools.iter().zip(fill(&self.entry.tools));
+        if let Some((missing, _)) = tools.into_iter().find(|(_, tool)| !is_there(tool)) {
+            return Err(Unready::Missing(match missing.as_str() {
+                PEER => "the peer of `cargo build --package pipeclog-peers`".to_owned(),
+                tool => tool.to_owned(),
+            }));
         }
         let probe = fill(&self.entry.probe);
         if !probe.is_empty() {

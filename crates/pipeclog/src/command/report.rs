@@ -8,13 +8,15 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Args;
 use pipeclog_harness as harness;
+use pipeclog_harness::check::shipped;
 use pipeclog_harness::pool::Pool;
 use pipeclog_harness::throughput::{Duel, Peaks};
-use pipeclog_harness::{boundary, capacity, cell, fixtures, machine, throughput};
+use pipeclog_harness::{boundary, capacity, cell, fixtures, languages, machine, throughput};
 use pipeclog_report::summary;
 use pipeclog_report::verdicts::Verdicts;
 use pipeclog_scenario::boundary::{Boundary, Layout};
 use pipeclog_scenario::claims::Settled;
+use pipeclog_scenario::languages::Surveyed;
 use pipeclog_scenario::outcome::{self, Cell, Effort, Results, SCHEMA_VERSION};
 use pipeclog_scenario::predict::PipeFacts;
 use pipeclog_scenario::scenario::Scenario;
@@ -217,6 +219,7 @@ fn measure_verdicts(args: &ReportArgs) -> anyhow::Result<Results> {
     let cells = matrix(&pool, effort, jobs, facts)?;
     let boundaries = boundaries(&pool, effort, jobs, facts);
     let claims = claims(&pool, effort, jobs)?;
+    let languages = languages(&pool, effort, jobs)?;
     let sizes = capacity::write_sizes(u64::from(machine.page_bytes));
     let filled = sizes
         .into_iter()
@@ -230,6 +233,7 @@ fn measure_verdicts(args: &ReportArgs) -> anyhow::Result<Results> {
         boundaries,
         filled,
         claims,
+        languages,
         throughput: None,
         machine: Some(machine),
     })
@@ -307,6 +311,47 @@ fn claims(pool: &Pool, effort: Effort, jobs: usize) -> anyhow::Result<Vec<Settle
     let came = run::each(&items, jobs, &bar, |item| pool.experiment(&item.request));
     bar.finish_and_clear();
     Ok(harness::claims::settle(claims, &items, came))
+}
+
+/// Puts the cases to the wrappers of other languages, and of Rust, that can be run here.
+fn languages(pool: &Pool, effort: Effort, jobs: usize) -> anyhow::Result<Vec<Surveyed>> {
+    let folder = tempfile::tempdir().context("failed to make a folder for the wrappers")?;
+    let unpacked = || {
+        format!(
+            "failed to write the wrappers to {}",
+            folder.path().display()
+        )
+    };
+    shipped::unpack(folder.path()).with_context(unpacked)?;
+    let wrappers = shipped::read(folder.path()).context("failed to read the built-in wrappers")?;
+    let program = std::env::current_exe().context("failed to find this program's own file")?;
+    let peer = program.with_file_name("peer");
+    let cases = fixtures::cases().context("failed to read the built-in cases")?;
+    let cases = languages::choose(cases, effort);
+    let prepared: Vec<_> = wrappers
+        .iter()
+        .map(|shipped| languages::prepare(shipped, folder.path(), &peer))
+        .collect();
+    let ready = prepared.iter().filter_map(|one| one.as_ref().ok());
+    let items: Vec<_> = ready
+        .flat_map(|ready| cases.iter().map(move |case| (ready, case)))
+        .collect();
+    let bar = run::progress(items.len(), "cases put to wrappers");
+    let put = run::each(&items, jobs, &bar, |(ready, case)| {
+        languages::put(pool, ready, case)
+    });
+    bar.finish_and_clear();
+    let mut put = put.into_iter();
+    Ok(prepared
+        .into_iter()
+        .map(|one| match one {
+            Ok(ready) => {
+                let cases = put.by_ref().take(cases.len()).collect();
+                languages::conclude(pool, ready, cases)
+            }
+            Err(not_run) => not_run,
+        })
+        .collect())
 }
 
 fn boundaries(pool: &Pool, effort: Effort, jobs: usize, facts: PipeFacts) -> Vec<Boundary> {
