@@ -235,6 +235,10 @@ Seen with `wait_then_read` on `boundary/stdout-65537`. The child had written 0 b
 
 References: rust-lang/rust&#35;27152; ziglang/zig&#35;14264; sheredom/subprocess.h&#35;82; python: subprocess documentation, warning at Popen.wait; pipe(7).
 
+## Languages
+
+No wrapper of another language was run.
+
 ## What it costs when it works
 
 The child writes so many bytes to stdout, 65,536 at a time, and the strategies capture it in turn: one at a time, in one process, in rounds whose order rotates. A ratio is to `poll` in the same round; given are the median and, in brackets, where the middle half lies. **≈** marks a ratio whose middle half includes 1: this run cannot tell the two apart. `discard` sends the output to `/dev/null`: it is what the child alone takes.
