@@ -1,9 +1,14 @@
 //! The section "the boundary": for each hazard, the most bytes that complete, by write size and layout.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::num::NonZeroU64;
 
+use pipeclog_pipemodel::capacity::Fill;
+use pipeclog_pipemodel::{Geometry, PageSize, WriteMode};
 use pipeclog_scenario::boundary::{Boundary, Found, Layout};
-use pipeclog_scenario::capacity::Filled;
+use pipeclog_scenario::capacity::{Filled, Held, Transport};
+use pipeclog_scenario::machine::Machine;
 use pipeclog_scenario::outcome::{Hang, Role};
 use pipeclog_scenario::strategy::Strategy;
 
@@ -58,6 +63,87 @@ pub(crate) fn write_curve(to: &mut String, filled: &[Filled], figure: Option<&Fi
             number(least.write_bytes),
         );
     }
+}
+
+/// What stands in a pipe's place, and how much of it fits there.
+pub(crate) fn write_transports(to: &mut String, held: &[Held], machine: Option<&Machine>) {
+    if held.is_empty() {
+        return;
+    }
+    to.push_str(
+        "### Smaller pipes, packets, sockets and terminals\n\n\
+         What else may stand between child and parent was filled in the same way. A user whose pipes take more pages than \
+         `pipe-user-pages-soft` gets pipes of two pages (before Linux 5.14: of one); in packet mode (O_DIRECT) each write takes a \
+         slot of its own; Node gives its children socket pairs, which count the kernel's overhead for each write; a terminal \
+         holds a buffer of its line discipline and what a worker of the kernel has moved on, so its figure varies.\n\n",
+    );
+    let sizes: BTreeSet<u64> = held.iter().map(|held| held.filled.write_bytes).collect();
+    let heads = sizes.iter().map(|size| match size {
+        1 => "by single bytes".to_owned(),
+        size => format!("by {}", number(*size)),
+    });
+    let heads = std::iter::once(("bytes held".to_owned(), Align::Left))
+        .chain(heads.map(|head| (head, Align::Right)));
+    let mut table = Table::new(heads);
+    let mut transports: Vec<Transport> = Vec::new();
+    for held in held {
+        if !transports.contains(&held.transport) {
+            transports.push(held.transport);
+        }
+    }
+    let mut differs = false;
+    for transport in transports {
+        let cells = sizes.iter().map(|size| {
+            let found = held
+                .iter()
+                .find(|held| held.transport == transport && held.filled.write_bytes == *size);
+            let Some(held) = found else {
+                return "–".to_owned();
+            };
+            let bytes = held.filled.held_bytes;
+            match foretold(held, machine) {
+                Some(foretold) if foretold != bytes => {
+                    differs = true;
+                    format!("**{}, not {}**", number(bytes), number(foretold))
+                }
+                _ => number(bytes),
+            }
+        });
+        let cells: Vec<String> = cells.collect();
+        table.row(std::iter::once(name_of(transport)).chain(cells));
+    }
+    table.write(to);
+    to.push_str(if differs {
+        "**Bold is where the model of the pipe says otherwise.**\n\n"
+    } else {
+        "Each figure of a pipe is what the model of the pipe says; sockets and terminals it does not know.\n\n"
+    });
+}
+
+fn name_of(transport: Transport) -> String {
+    match transport {
+        Transport::Pipe { capacity_bytes } => {
+            format!("a pipe of {} bytes", number(capacity_bytes))
+        }
+        Transport::PacketPipe { capacity_bytes } => {
+            format!("a pipe of {} bytes in packet mode", number(capacity_bytes))
+        }
+        Transport::SocketPair => "a socket pair".to_owned(),
+        Transport::Terminal => "a terminal".to_owned(),
+    }
+}
+
+/// What the model says of a pipe.
+fn foretold(held: &Held, machine: Option<&Machine>) -> Option<u64> {
+    let (capacity_bytes, mode) = match held.transport {
+        Transport::Pipe { capacity_bytes } => (capacity_bytes, WriteMode::Stream),
+        Transport::PacketPipe { capacity_bytes } => (capacity_bytes, WriteMode::Packet),
+        Transport::SocketPair | Transport::Terminal => return None,
+    };
+    let page = PageSize::new(machine?.page_bytes).ok()?;
+    let geometry = Geometry::from_request(page, capacity_bytes).ok()?;
+    let size = NonZeroU64::new(held.filled.write_bytes)?;
+    Some(Fill::of_writes(geometry, mode, size).bytes)
 }
 
 /// Strategies whose figures are all the same, with their table.

@@ -34,6 +34,7 @@ pub fn document(results: &Results, classes: &Classes, stem: &str) -> Document {
     claims::write(&mut text, &results.claims);
     boundary::write(&mut text, &results.boundaries);
     boundary::write_curve(&mut text, &results.filled, capacity.as_ref());
+    boundary::write_transports(&mut text, &results.held, results.machine.as_ref());
     let graphs = evidence::write(&mut text, &results.cells, classes);
     languages::write(&mut text, &results.languages);
     throughput::write(&mut text, results.throughput.as_ref(), times.as_ref());

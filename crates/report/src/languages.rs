@@ -146,7 +146,7 @@ fn failures(to: &mut String, run: &[Run<'_>]) {
     to.push_str("<details><summary>Each failure</summary>\n\n");
     for one in run {
         for (kind, head) in KINDS {
-            let titles: Vec<String> = one.failing(kind).map(|checked| title(checked)).collect();
+            let titles: Vec<String> = one.failing(kind).map(title).collect();
             if !titles.is_empty() {
                 let _ = writeln!(
                     to,

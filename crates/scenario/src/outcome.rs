@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bound::Bound;
 use crate::boundary::Boundary;
-use crate::capacity::Filled;
+use crate::capacity::{Filled, Held};
 use crate::claims::{Settled, Standing};
 use crate::languages::Surveyed;
 use crate::machine::Machine;
@@ -256,6 +256,9 @@ pub struct Results {
     /// What the kernel's own pipe holds, by write size.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub filled: Vec<Filled>,
+    /// What smaller pipes and other transports hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<Held>,
     /// The claims of the post that it all began with, settled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub claims: Vec<Settled>,
@@ -291,6 +294,7 @@ impl Results {
             cells,
             boundaries: Vec::new(),
             filled: Vec::new(),
+            held: Vec::new(),
             claims: Vec::new(),
             languages: Vec::new(),
             throughput: None,

@@ -232,6 +232,7 @@ fn measure_verdicts(args: &ReportArgs) -> anyhow::Result<Results> {
         cells,
         boundaries,
         filled,
+        held: capacity::transports()?,
         claims,
         languages,
         throughput: None,
