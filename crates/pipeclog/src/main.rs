@@ -15,6 +15,7 @@ use std::process::ExitCode;
 
 use anstream::eprintln;
 use clap::Parser as _;
+use pipeclog_rescue::spool::holder;
 use pipeclog_supervise::keeper;
 
 use args::{Cli, Colour, Command};
@@ -42,6 +43,17 @@ fn main() -> ExitCode {
             Err(error) => {
                 complain(&error.to_string());
                 ExitCode::from(command::watch::FAILED)
+            }
+        };
+    }
+    if let [_, hold, rest @ ..] = arguments.as_slice()
+        && hold == holder::HOLDER_COMMAND
+    {
+        return match holder::hold(rest) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                complain(&error.to_string());
+                ExitCode::from(USAGE)
             }
         };
     }

@@ -12,6 +12,7 @@ use rustix::process::{PidfdFlags, pidfd_open};
 
 use crate::grow::{Action, Limits, Mode, RescueError, grow};
 use crate::plan::{Plan, Refusal, plan};
+use crate::spool::{Deed, Spool, SpoolError};
 
 /// Between looks after something was done.
 const SOON: Duration = Duration::from_millis(2);
@@ -22,7 +23,7 @@ const TICK: Duration = Duration::from_millis(50);
 const TO_MOVE: Duration = Duration::from_secs(1);
 
 /// Whom to rescue, and how far.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Session {
     /// The process.
     pub target: Pid,
@@ -32,6 +33,8 @@ pub struct Session {
     pub mode: Mode,
     /// How long it must go well before it is left alone; a process that ends is left alone at once.
     pub guard: Duration,
+    /// Where a pipe goes that can grow no more; without one it stays as it is.
+    pub spool: Option<Spool>,
 }
 
 /// What is told while it happens.
@@ -41,6 +44,8 @@ pub enum Event<'a> {
     Planned(&'a Plan),
     /// It was done; in a dry run it would have been.
     Done(&'a Action),
+    /// A pipe that can grow no more is taken to disk and back.
+    Spooled(&'a Deed),
 }
 
 /// How it ended well.
@@ -63,6 +68,9 @@ pub enum Failure {
     /// Nothing more can be done.
     #[error(transparent)]
     Stuck(#[from] RescueError),
+    /// A pipe that can grow no more cannot be taken to disk, or not be given back yet.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
     /// There is no such process.
     #[error("failed to find process {0}: there is none; it may have ended")]
     NoProcess(Pid),
@@ -101,8 +109,7 @@ impl Session {
                 }
                 Ok(plan) => {
                     tell(&Event::Planned(&plan));
-                    let action = grow(&plan, self.limits, self.mode)?;
-                    tell(&Event::Done(&action));
+                    self.act(&plan, &looks, tell)?;
                     if self.mode == Mode::DryRun {
                         return Ok(Ended::DryRun);
                     }
@@ -133,6 +140,32 @@ impl Session {
                     (_, refusal) => return Err(refusal.into()),
                 },
             }
+        }
+    }
+
+    /// Makes a channel larger, or takes one to disk that cannot become larger.
+    fn act(
+        &self,
+        plan: &Plan,
+        looks: &[Snapshot],
+        tell: &mut dyn FnMut(&Event<'_>),
+    ) -> Result<(), Failure> {
+        let error = match grow(plan, self.limits, self.mode) {
+            Ok(action) => {
+                tell(&Event::Done(&action));
+                return Ok(());
+            }
+            Err(error) => error,
+        };
+        let (Some(spool), Some(look)) = (&self.spool, looks.last()) else {
+            return Err(error.into());
+        };
+        match error {
+            RescueError::NoRoom { .. } | RescueError::OverBudget { .. } => {
+                let mut deed = |deed: &Deed| tell(&Event::Spooled(deed));
+                Ok(spool.run(plan, look, self.target, self.mode, &mut deed)?)
+            }
+            error => Err(error.into()),
         }
     }
 

@@ -10,5 +10,6 @@ mod predict;
 mod prove;
 mod rescue;
 mod run;
+mod spool;
 mod terminal;
 mod watch;

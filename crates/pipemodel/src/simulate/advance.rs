@@ -80,9 +80,6 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
             },
             Step::Close { channel, end } => {
                 let process = self.world.tasks[task.0].process;
-                if self.channels[channel.0].is_fifo() {
-                    return Err(SimulateError::FifoClosed { task, channel });
-                }
                 if self.world.processes[process.0].main != Some(task) {
                     self.check_use(task, channel, end)?;
                 }
@@ -92,17 +89,6 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
                 self.close(process, channel, end, 1)?;
                 self.next(task);
             }
-            Step::Open { channel, access } => match current.progress {
-                Progress::Opening { .. } => self.next(task),
-                Progress::Fresh
-                | Progress::Writing(_)
-                | Progress::Reading(_)
-                | Progress::Echoing { .. }
-                | Progress::SleepingUntil(_) => match self.open(task, channel, access)? {
-                    Some(waits) => self.set_progress(task, waits),
-                    None => self.next(task),
-                },
-            },
             Step::Resize {
                 channel,
                 end,
@@ -114,7 +100,7 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
                 let refused = self.resize(channel, bytes)?;
                 match (refused, on_refusal) {
                     (Refused::Yes, OnRefusal::Exit(exit)) => {
-                        self.begin_to_leave(task, exit)?;
+                        self.end_process(self.world.tasks[task.0].process, exit)?;
                     }
                     (Refused::Yes, OnRefusal::Unmodelled) => {
                         return Err(SimulateError::Refused { task, channel });
@@ -143,7 +129,6 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
             }
             Step::WaitExit { process, .. } => {
                 let by_root = self.world.tasks[task.0].process == ProcessId(0);
-                self.processes[process.0].awaited = true;
                 self.leader_reaped |= by_root && self.world.leader == Some(process);
                 self.next(task);
             }
@@ -238,6 +223,7 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
     }
 
     fn broken_pipe(&mut self, task: TaskId) -> Result<(), SimulateError> {
+        let process = self.world.tasks[task.0].process;
         match self.world.tasks[task.0].on_broken_pipe {
             OnBrokenPipe::GoOn => {
                 // An echo that nobody reads goes on reading.
@@ -255,8 +241,8 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
                 }
                 Ok(())
             }
-            OnBrokenPipe::Die => self.begin_to_leave(task, Exit::BrokenPipe),
-            OnBrokenPipe::Exit => self.begin_to_leave(task, Exit::Code(1)),
+            OnBrokenPipe::Die => self.end_process(process, Exit::BrokenPipe),
+            OnBrokenPipe::Exit => self.end_process(process, Exit::Code(1)),
         }
     }
 
@@ -272,14 +258,9 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
         }
     }
 
-    pub(super) fn end_process(
-        &mut self,
-        process: ProcessId,
-        exit: Exit,
-    ) -> Result<(), SimulateError> {
-        let main = self.world.processes[process.0].main;
-        self.check_hang_up(process)?;
+    fn end_process(&mut self, process: ProcessId, exit: Exit) -> Result<(), SimulateError> {
         self.processes[process.0].life = Life::Ended(exit);
+        let main = self.world.processes[process.0].main;
         for task in (0..self.tasks.len()).map(TaskId) {
             if self.world.tasks[task.0].process != process {
                 continue;

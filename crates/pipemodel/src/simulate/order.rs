@@ -87,15 +87,6 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
                 end: End::Read,
             } => self.closing_is_settled(task, channel, 1),
             Step::Exit(_) => self.ending_is_settled(task),
-            Step::Open { channel, .. } => match progress {
-                // Its partner has come, and will have come whatever else moves.
-                Progress::Opening { .. } => true,
-                Progress::Fresh
-                | Progress::Writing(_)
-                | Progress::Reading(_)
-                | Progress::Echoing { .. }
-                | Progress::SleepingUntil(_) => self.is_untouched(task, channel),
-            },
             Step::Resize {
                 channel,
                 on_refusal,
@@ -125,7 +116,7 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
         }
     }
 
-    pub(super) fn is_untouched(&self, task: TaskId, channel: ChannelId) -> bool {
+    fn is_untouched(&self, task: TaskId, channel: ChannelId) -> bool {
         !self.could_be_touched(task, Before::NextMove, channel, End::Read)
             && !self.could_be_touched(task, Before::NextMove, channel, End::Write)
     }
@@ -135,7 +126,6 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
         (0..self.channels.len())
             .map(ChannelId)
             .all(|channel| self.closing_is_settled(task, channel, u32::MAX))
-            && self.leaving_is_settled(task)
     }
 
     fn write_is_settled(&self, task: TaskId, to: ChannelId, before: Before) -> bool {
@@ -145,9 +135,7 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
             // Whoever reads a file that is being written gets more or less of it.
             Body::File { .. } => !self.could_be_touched(task, before, to, End::Read),
             // It breaks, and may end the process.
-            Body::Pipe(_) | Body::Unmodelled { .. }
-                if self.channels[to.0].readers == 0 && !self.may_get_reader(task, to, before) =>
-            {
+            Body::Pipe(_) | Body::Unmodelled { .. } if self.channels[to.0].readers == 0 => {
                 match self.world.tasks[task.0].on_broken_pipe {
                     OnBrokenPipe::GoOn => true,
                     OnBrokenPipe::Die | OnBrokenPipe::Exit => self.ending_is_settled(task),
@@ -159,12 +147,6 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
                         && !self.could_be_touched(task, before, to, End::Write))
             }
         }
-    }
-
-    /// Whether a FIFO that nobody reads may be opened by a reader yet; a pipe cannot.
-    fn may_get_reader(&self, task: TaskId, channel: ChannelId, before: Before) -> bool {
-        self.channels[channel.0].is_fifo()
-            && self.could_be_touched(task, before, channel, End::Read)
     }
 
     /// A drain that a drain follows: whatever is there is taken, now or later.
@@ -217,9 +199,7 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
             End::Read => self.facts.reads[task.0],
             End::Write => self.facts.writes[task.0],
         };
-        // That a pipe loses a writer takes nothing from anybody; a FIFO's next reader may have to wait for another one.
-        let closing_matters = end == End::Read || self.channels[channel.0].is_fifo();
-        used.contains(channel) || (closing_matters && self.closes(task, channel, end))
+        used.contains(channel) || (end == End::Read && self.closes(task, channel, end))
     }
 
     /// Whether a task's process holds an end, and the task, its main one, may close it or exit.
@@ -293,10 +273,6 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
                     || self.facts.writes[mover.0].contains(channel)
             }
             Wait::Read { channel } | Wait::HangUp { channel } => writes(channel),
-            Wait::Partner { channel, end } => match end {
-                End::Read => self.facts.reads[mover.0].contains(channel),
-                End::Write => self.facts.writes[mover.0].contains(channel),
-            },
             Wait::Drain { channels } => channels.iter().any(writes) || self.ends_drains(mover),
             Wait::Exit { process, .. } => self.world.tasks[mover.0].process == process,
             Wait::Join { task } => mover == task,
@@ -321,7 +297,6 @@ impl Before {
             Wait::Drain { channels } => channels.contains(written),
             Wait::Write { .. }
             | Wait::HangUp { .. }
-            | Wait::Partner { .. }
             | Wait::Exit { .. }
             | Wait::Join { .. }
             | Wait::Sleep

@@ -86,13 +86,7 @@ impl Script {
                 Signal::Pipe => "write \"broken_pipe\": \"exit\" or \"go_on\"",
                 Signal::Kill => "nothing can ignore it; leave it out",
                 Signal::Segv | Signal::Abrt => "ignoring it is undefined; leave it out",
-                Signal::Hup
-                | Signal::Int
-                | Signal::Quit
-                | Signal::Alrm
-                | Signal::Term
-                | Signal::Usr1
-                | Signal::Usr2 => continue,
+                _ => continue,
             };
             return Err(ScriptError::whole(
                 format!("ignore has {}", signal.name()),
@@ -241,22 +235,7 @@ fn check_op(script: &Script, op: &Op, place: Place, path: &str) -> Result<(), Sc
             "write to a FIFO opened for reading".into(),
             "open it with \"access\": \"write\"",
         ),
-        Op::Prompt { .. }
-        | Op::Flush { .. }
-        | Op::Stdin { .. }
-        | Op::Sleep { .. }
-        | Op::Compute { .. }
-        | Op::Park {}
-        | Op::Close { .. }
-        | Op::Nonblock { .. }
-        | Op::Capacity { .. }
-        | Op::Packet { .. }
-        | Op::Wait {}
-        | Op::Fifo { .. }
-        | Op::Accept {}
-        | Op::Stop {}
-        | Op::Exit { .. }
-        | Op::Die { .. } => Ok(()),
+        _ => Ok(()),
     }
 }
 
@@ -294,25 +273,11 @@ fn does_something(op: &Op) -> bool {
         Op::Write(write) => write.stdout.0 > 0 || write.stderr.0 > 0,
         Op::Prompt { text, .. } => !text.is_empty(),
         Op::Flush { .. } => false,
+        Op::Thread { .. } => true,
         Op::Repeat { times, ops } => {
             *times != super::Times::Times(0) && ops.iter().any(does_something)
         }
-        Op::Thread { .. }
-        | Op::Stdin { .. }
-        | Op::Sleep { .. }
-        | Op::Compute { .. }
-        | Op::Park {}
-        | Op::Close { .. }
-        | Op::Nonblock { .. }
-        | Op::Capacity { .. }
-        | Op::Packet { .. }
-        | Op::Background(_)
-        | Op::Wait {}
-        | Op::Fifo { .. }
-        | Op::Accept {}
-        | Op::Stop {}
-        | Op::Exit { .. }
-        | Op::Die { .. } => true,
+        _ => true,
     }
 }
 
@@ -321,23 +286,7 @@ fn says_anything(ops: &[Op]) -> bool {
         Op::Write(write) => write.stdout.0 > 0 || write.stderr.0 > 0,
         Op::Prompt { text, .. } => !text.is_empty(),
         Op::Stdin { action, .. } => *action == StdinOp::Echo,
-        Op::Flush { .. }
-        | Op::Sleep { .. }
-        | Op::Compute { .. }
-        | Op::Park {}
-        | Op::Close { .. }
-        | Op::Nonblock { .. }
-        | Op::Capacity { .. }
-        | Op::Packet { .. }
-        | Op::Background(_)
-        | Op::Wait {}
-        | Op::Thread { .. }
-        | Op::Repeat { .. }
-        | Op::Fifo { .. }
-        | Op::Accept {}
-        | Op::Stop {}
-        | Op::Exit { .. }
-        | Op::Die { .. } => false,
+        _ => false,
     })
 }
 
@@ -354,22 +303,6 @@ fn whole_records(ops: &[Op]) -> bool {
         }
         Op::Prompt { text, .. } => text.is_empty(),
         Op::Stdin { action, .. } => *action != StdinOp::Echo,
-        Op::Flush { .. }
-        | Op::Sleep { .. }
-        | Op::Compute { .. }
-        | Op::Park {}
-        | Op::Close { .. }
-        | Op::Nonblock { .. }
-        | Op::Capacity { .. }
-        | Op::Packet { .. }
-        | Op::Background(_)
-        | Op::Wait {}
-        | Op::Thread { .. }
-        | Op::Repeat { .. }
-        | Op::Fifo { .. }
-        | Op::Accept {}
-        | Op::Stop {}
-        | Op::Exit { .. }
-        | Op::Die { .. } => true,
+        _ => true,
     })
 }

@@ -1,0 +1,285 @@
+//! `pipeclog rescue --spool`: killed at every step, and every byte accounted for; and what is refused.
+
+use crate::run::{Ran, shell};
+
+/// Plants `parent` in the background with its stdout into `$d/out`, waits until a child of it sleeps in write(2) for good, and goes on
+/// with `then`; `$parent` and `$child` are their numbers, `$spool` is a directory that is not there yet, and `rescue` begins in it
+/// whatever would fit under the limit. When the readers have gone, nobody may hold a file of the spool.
+fn planted(parent: &str, then: &str) -> Ran {
+    shell(&format!(
+        "d=$(mktemp -d); spool=$d/spool; begin=\"pipeclog rescue --most 64k --guard 0s --spool $spool\"; rescue() {{ $begin \"$@\"; }}; \
+         blocked() {{ for child in $(pgrep -P $parent); do grep -q '^1 ' /proc/$child/syscall && return; done; false; }}; \
+         {parent} >$d/out 2>$d/err & parent=$!; until blocked; do kill -0 $parent || exit 99; done; \
+         {then}; code=$?; kill -KILL $parent $child 2>/dev/null; wait $parent; \
+         while ls -l /proc/[0-9]*/fd 2>/dev/null | grep -q $spool; do :; done; rm -r $d; exit $code"
+    ))
+}
+
+const HANG: &str = "pipeclog capture -s wait_then_read -- pipeclog chatty --stdout 300000";
+
+/// Waits for the parent, and compares what it read with what the child writes.
+const COMPARE: &str = "wait $parent; pipeclog chatty --stdout 300000 | cmp - $d/out";
+
+#[test]
+fn what_fits_into_no_pipe_goes_over_disk_and_nothing_stays_behind() {
+    let ran = planted(
+        "pipeclog capture -s wait_then_read -- pipeclog chatty --stdout 20000000",
+        "pipeclog rescue --spool $spool $parent && wait $parent && \
+         pipeclog chatty --stdout 20000000 | cmp - $d/out && ls -d $spool",
+    );
+    assert!(
+        ran.stdout.contains("gave all 20000000 bytes back"),
+        "{ran:?}"
+    );
+    // The pipe was made larger first, as far as that went; and `ls` found no directory any more.
+    assert!(
+        ran.stdout.contains("larger, from") && ran.code == 2,
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn killed_at_any_step_it_is_resumed_and_not_a_byte_is_lost_or_doubled() {
+    let mut steps = 0;
+    loop {
+        steps += 1;
+        assert!(steps < 200, "it is never done");
+        // The first resumption is killed as well, at one step or another.
+        let again = 1 + steps % 9;
+        let ran = planted(
+            HANG,
+            &format!(
+                "PIPECLOG_SPOOL_KILL_AT={steps} rescue $parent >/dev/null; first=$?; \
+                 [ $first = 0 ] || PIPECLOG_SPOOL_KILL_AT={again} pipeclog rescue --resume $spool >/dev/null; \
+                 [ $first = 0 ] || [ ! -e $spool/journal.json ] || pipeclog rescue --resume $spool >/dev/null || exit 98; \
+                 if [ $first != 0 ] && grep -q '^1 ' /proc/$child/syscall 2>/dev/null; then rescue $parent >/dev/null || exit 97; fi; \
+                 {COMPARE} && echo $first"
+            ),
+        );
+        assert_eq!(ran.code, 0, "step {steps}: {ran:?}");
+        match ran.stdout.trim() {
+            "137" => {}
+            "0" => break,
+            _ => panic!("step {steps}: {ran:?}"),
+        }
+    }
+    // The journal alone is replaced some six times.
+    assert!(steps > 20, "{steps}");
+}
+
+#[test]
+fn killed_in_the_middle_of_moving_bytes_it_is_resumed_and_not_a_byte_is_lost_or_doubled() {
+    // Not at a step of its own, but from outside, once so many bytes are on disk, and again once so many have gone back: the kernel
+    // may be at work on the next then, at any place.
+    for taken in [1, 65_536, 3_000_000, 11_000_000] {
+        let ran = planted(
+            "pipeclog capture -s wait_then_read -- pipeclog chatty --stdout 20000000",
+            &format!(
+                "$begin $parent >/dev/null & rescuer=$!; \
+                 until [ $(stat -c %s $spool/pipe-* || echo 0) -ge {taken} ] || ! kill -0 $rescuer; do :; done 2>/dev/null; \
+                 kill -KILL $rescuer; wait $rescuer; \
+                 pipeclog rescue --resume $spool >/dev/null & rescuer=$!; \
+                 given() {{ holder=$(pgrep -P $rescuer) && sed -n 's/pos:\t//p' /proc/$holder/fdinfo/* | sort -n | tail -1; }}; \
+                 until [ $(given || echo 0) -ge {taken} ] || ! kill -0 $rescuer; do :; done 2>/dev/null; \
+                 kill -KILL $rescuer; wait $rescuer; [ ! -e $spool/journal.json ] || pipeclog rescue --resume $spool || exit 98; \
+                 wait $parent; pipeclog chatty --stdout 20000000 | cmp - $d/out"
+            ),
+        );
+        assert_eq!(ran.code, 0, "{taken}: {ran:?}");
+    }
+}
+
+#[test]
+fn a_pipe_that_the_writer_waits_for_through_another_process_goes_the_same_way() {
+    if shell("python3 --version").code != 0 {
+        println!("skipped: no python3 here");
+        return;
+    }
+    // It writes to the parent, and then through a second process that writes to the parent too.
+    let ran = planted(
+        "python3 -c 'import os, subprocess
+r, w = os.pipe()
+b = subprocess.Popen([\"cat\"], stdin=r, stdout=subprocess.PIPE)
+a = subprocess.Popen([\"perl\", \"-e\", \"syswrite STDOUT, q(a) x 300000; open W, qq(>&=$ARGV[0]); syswrite W, q(b) x 300000\", str(w)],
+    stdout=subprocess.PIPE, pass_fds=[w])
+os.close(r); os.close(w); a.wait()
+print(a.stdout.read().count(b\"a\"), b.stdout.read().count(b\"b\"))'",
+        "rescue $parent && wait $parent && cat $d/out",
+    );
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(ran.stdout.matches("gave all").count(), 2, "{ran:?}");
+    assert!(ran.stdout.ends_with("300000 300000\n"), "{ran:?}");
+}
+
+#[test]
+fn a_second_pipe_that_its_writer_meets_goes_the_same_way() {
+    let ran = planted(
+        "pipeclog capture -s stdout_then_stderr -- pipeclog chatty --stdout 900000 --stderr 900000 --order alternate",
+        "rescue $parent && wait $parent && pipeclog chatty --stdout 900000 2>/dev/null | cmp - $d/out && \
+         pipeclog chatty --stderr 900000 2>&1 >/dev/null | cmp - $d/err",
+    );
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(ran.stdout.matches("gave all").count(), 2, "{ran:?}");
+}
+
+#[test]
+fn a_dry_run_says_whom_it_would_stop_and_makes_nothing() {
+    let ran = planted(
+        HANG,
+        "rescue --dry-run $parent; ls -d $spool 2>/dev/null; grep -c '^1 ' /proc/$child/syscall",
+    );
+    assert!(ran.stdout.contains("would stop process "), "{ran:?}");
+    assert!(
+        ran.stdout
+            .ends_with("nothing was changed, as was asked\n1\n"),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn a_full_disk_loses_nothing_and_room_lets_it_go_on() {
+    // A file of at most 102,400 bytes, and the signal that would tell of it ignored.
+    let ran = planted(
+        HANG,
+        &format!(
+            "(trap '' XFSZ; ulimit -f 200; rescue $parent); echo $?; grep State /proc/$parent/status; \
+             pipeclog rescue --resume $spool && {COMPARE}"
+        ),
+    );
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(
+        ran.stdout.contains("\n4\n") && ran.stdout.contains("T (stopped)"),
+        "{ran:?}"
+    );
+    assert!(ran.stderr.contains("make room"), "{ran:?}");
+}
+
+/// A rescuer that was killed at the first step at which its journal names `phase`, and what comes of `then`.
+fn killed_in(phase: &str, then: &str) -> Ran {
+    (1..60)
+        .map(|step| {
+            planted(
+                HANG,
+                &format!(
+                    "PIPECLOG_SPOOL_KILL_AT={step} rescue $parent >/dev/null; \
+                     if grep -q '\"phase\": \"{phase}\"' $spool/journal.json; then {then}; else (exit 55); fi"
+                ),
+            )
+        })
+        .find(|ran| ran.code != 55)
+        .expect("no step is in that phase")
+}
+
+#[test]
+fn what_cannot_be_mended_any_more_is_said_and_the_bytes_stay() {
+    // The holder is killed as well as the rescuer.
+    let ran = killed_in(
+        "feeding",
+        "kill -KILL $(sed -n '/party/,/}/s/.*\"pid\": //p' $spool/journal.json | tr -d ,) && pipeclog rescue --resume $spool; echo $?; \
+         kill -CONT $parent; ls $spool | grep -c pipe-",
+    );
+    assert_eq!(ran.stdout, "4\n1\n", "{ran:?}");
+    assert!(ran.stderr.contains("has been killed as well"), "{ran:?}");
+    // Somebody lets the reader go on.
+    let ran = killed_in(
+        "draining",
+        "kill -CONT $parent; while grep -q 'State:.T' /proc/$parent/status; do :; done; pipeclog rescue --resume $spool; echo $?",
+    );
+    assert_eq!(ran.stdout, "4\n", "{ran:?}");
+    assert!(
+        ran.stderr.contains("somebody has let a reader go on"),
+        "{ran:?}"
+    );
+    // And while the rescuer lives, which then takes no more and gives nothing.
+    let ran = planted(
+        "mkfifo $d/go; pipeclog capture -s wait_then_read -- perl -e 'syswrite STDOUT, q(a) x 300000; open G, $ARGV[0]; <G>' $d/go",
+        "$begin $parent & rescuer=$!; until [ $(stat -c %s $spool/pipe-* || echo 0) = 300000 ] 2>/dev/null; do :; done; \
+         kill -CONT $parent; wait $rescuer",
+    );
+    assert_eq!(ran.code, 4, "{ran:?}");
+    assert!(
+        ran.stderr.contains("somebody has let a reader go on"),
+        "{ran:?}"
+    );
+    // The reader is killed: its writer learns of it as ever.
+    let ran = killed_in(
+        "draining",
+        "kill -KILL $parent; wait $parent; while grep -q '^1 ' /proc/$child/syscall 2>/dev/null; do :; done; \
+         pipeclog rescue --resume $spool; echo $?",
+    );
+    assert_eq!(ran.stdout, "4\n", "{ran:?}");
+    assert!(ran.stderr.contains("every reader has ended"), "{ran:?}");
+}
+
+#[test]
+fn whoever_could_come_to_harm_is_not_stopped() {
+    if shell("python3 --version").code != 0 {
+        println!("skipped: no python3 here");
+        return;
+    }
+    const CHILD: &str = "p = subprocess.Popen([\"head\", \"-c\", \"300000\", \"/dev/zero\"], stdout=subprocess.PIPE)";
+    let hazards = [
+        (
+            "p = subprocess.Popen([\"cat\"], stdin=subprocess.PIPE, stdout=subprocess.PIPE); os.write(p.stdin.fileno(), bytes(900000))",
+            "until grep -q '^1 ' /proc/$parent/syscall; do :; done",
+            "in the middle of a write",
+        ),
+        (
+            &format!("{CHILD}; os.set_blocking(p.stdout.fileno(), False); p.wait()"),
+            ":",
+            "it reads without blocking",
+        ),
+        (
+            &format!("signal.signal(signal.SIGCONT, lambda *_: None); {CHILD}; p.wait()"),
+            ":",
+            "it has a handler for SIGCONT",
+        ),
+        (
+            "r, w = os.pipe2(os.O_DIRECT)
+p = subprocess.Popen([\"dd\", \"if=/dev/zero\", \"bs=100\", \"count=900\", \"status=none\"], stdout=w); os.close(w); p.wait()",
+            ":",
+            "packet mode",
+        ),
+        (
+            &format!(
+                "r, w = os.pipe(); {}; os.close(w); os.set_blocking(r, False); p.wait()",
+                CHILD.replace("PIPE)", "PIPE, stderr=w)")
+            ),
+            ":",
+            "which could not follow: it reads without blocking",
+        ),
+        (
+            "os.mkfifo(sys.argv[1] + \"/fifo\"); p = subprocess.Popen([\"sh\", \"-c\", \"exec head -c 300000 /dev/zero >$0/fifo\", sys.argv[1]])
+r = os.open(sys.argv[1] + \"/fifo\", os.O_RDONLY); p.wait()",
+            ":",
+            "only a pipe without a name can be",
+        ),
+    ];
+    for (program, ready, why) in hazards {
+        let ran = planted(
+            &format!("python3 -c 'import os, signal, subprocess, sys\n{program}' $d"),
+            &format!(
+                "{ready}; rescue $parent; code=$?; ls -d $spool; grep State /proc/$parent/status; [ $code = 1 ]"
+            ),
+        );
+        assert_eq!(ran.code, 0, "{why}: {ran:?}");
+        assert!(ran.stdout.ends_with("S (sleeping)\n"), "{why}: {ran:?}");
+        assert!(ran.stderr.contains(why), "{why}: {ran:?}");
+        // What `ls` says of the directory that is not there.
+        assert!(ran.stderr.contains("cannot access"), "{why}: {ran:?}");
+    }
+}
+
+#[test]
+fn a_directory_that_is_in_use_is_left_alone() {
+    let ran = planted(
+        HANG,
+        "mkdir $spool; echo mine >$spool/file; rescue $parent; echo $?; cat $spool/file; pipeclog rescue --resume $spool; echo $?; \
+         pipeclog rescue --resume $d/none; echo $?; grep State /proc/$parent/status",
+    );
+    assert!(
+        ran.stdout.contains("\n1\nmine\n1\n1\n") && ran.stdout.contains("S (sleeping)"),
+        "{ran:?}"
+    );
+    assert!(ran.stderr.contains("the directory is not empty"), "{ran:?}");
+}
