@@ -1,7 +1,7 @@
 //! One process that does the steps of a script.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::{Child, ExitCode};
@@ -312,9 +312,9 @@ impl<'a> Process<'a> {
             .open(path)
             .map_err(|error| Failure::io(format!("open the FIFO {shown}"), error))?;
         let done = match then {
-            FifoUse::Hold => Ok(0),
-            FifoUse::Read(size) => io::copy(&mut (&mut file).take(size.0), &mut io::sink()),
-            FifoUse::Write(size) => io::copy(&mut io::repeat(0).take(size.0), &mut file),
+            FifoUse::Hold => Ok(()),
+            FifoUse::Read(size) => read_away(&mut file, size.0),
+            FifoUse::Write(size) => write_nuls(&mut file, size.0),
         };
         done.map_err(|error| Failure::io(format!("use the FIFO {shown}"), error))?;
         self.held.push(file);
@@ -376,4 +376,34 @@ fn accept() -> Result<(), Failure> {
     accepted
         .map(drop)
         .map_err(|error| Failure::io("wait for a connection", error))
+}
+
+/// In reads of a chunk at most, to the end of file or until so many bytes have come.
+fn read_away(file: &mut File, bytes: u64) -> io::Result<()> {
+    let mut chunk = vec![0; FifoUse::CHUNK_BYTES as usize];
+    let mut left = bytes;
+    while left > 0 {
+        let len = left.min(FifoUse::CHUNK_BYTES) as usize;
+        let got = match file.read(chunk.get_mut(..len).unwrap_or_default()) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            got => got?,
+        };
+        if got == 0 {
+            break;
+        }
+        left = left.saturating_sub(got as u64);
+    }
+    Ok(())
+}
+
+/// In writes of a chunk, the last one apart.
+fn write_nuls(file: &mut File, bytes: u64) -> io::Result<()> {
+    let chunk = vec![0; FifoUse::CHUNK_BYTES as usize];
+    let mut left = bytes;
+    while left > 0 {
+        let len = left.min(FifoUse::CHUNK_BYTES);
+        file.write_all(chunk.get(..len as usize).unwrap_or_default())?;
+        left -= len;
+    }
+    Ok(())
 }

@@ -5,13 +5,14 @@
 //! returns every outcome. Time is the sleeps alone: whatever else takes time takes none here, and an order that needs a
 //! sleep to end early is tried where it could matter.
 //!
-//! What is exact: pipes, slot by slot; files and `/dev/null`. What is not modelled is the room of sockets and terminals: a
+//! What is exact: pipes and FIFOs, slot by slot; files and `/dev/null`. What is not modelled is the room of sockets and terminals: a
 //! world with such channels is run with no room and with endless room, and only an outcome that is the same for both is given
 //! (a larger buffer never makes a program hang that a smaller one lets pass: Parks 1995).
 
 mod advance;
 mod check;
 mod explore;
+mod fifo;
 mod lap;
 mod order;
 mod outcome;
@@ -26,8 +27,8 @@ use std::fmt;
 
 pub use outcome::{Blocked, Ending, Leak, Outcome};
 pub use program::{
-    ChannelId, Channels, Exit, Never, OnBrokenPipe, OnRefusal, ProcessId, Step, TaskId, Until,
-    Waiting, Writing,
+    Access, ChannelId, Channels, Exit, Never, OnBrokenPipe, OnRefusal, ProcessId, Step, TaskId,
+    Until, Waiting, Writing,
 };
 pub use wait::Wait;
 pub use world::{ChannelKind, Hold, MAX_MEMBERS, World};
@@ -210,6 +211,25 @@ pub enum SimulateError {
         /// A task that was left.
         task: TaskId,
     },
+    /// A program opens what is no FIFO.
+    NotAFifo {
+        /// The task.
+        task: TaskId,
+        /// The channel.
+        channel: ChannelId,
+    },
+    /// A program closes a FIFO before its process ends, which is not modelled.
+    FifoClosed {
+        /// The task.
+        task: TaskId,
+        /// The channel.
+        channel: ChannelId,
+    },
+    /// The leader ended, and a process that this hangs up may have been alive.
+    HungUp {
+        /// The process.
+        process: ProcessId,
+    },
     /// A pipe that has been written to is made smaller while a reader drains it: whether the kernel refuses depends on how far the
     /// reader is.
     ResizeRace {
@@ -259,6 +279,21 @@ impl fmt::Display for SimulateError {
                 f,
                 "failed to simulate process {}: it ended before its main task had joined task {}",
                 process.0, task.0
+            ),
+            Self::NotAFifo { task, channel } => write!(
+                f,
+                "failed to simulate task {}: it opens channel {}, which is no FIFO",
+                task.0, channel.0
+            ),
+            Self::FifoClosed { task, channel } => write!(
+                f,
+                "failed to simulate task {}: it closes channel {}, a FIFO, before its process ends",
+                task.0, channel.0
+            ),
+            Self::HungUp { process } => write!(
+                f,
+                "failed to simulate process {}: the leader's exit hangs it up",
+                process.0
             ),
             Self::ResizeRace { channel } => write!(
                 f,

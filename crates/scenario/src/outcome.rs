@@ -15,7 +15,7 @@ use crate::languages::Surveyed;
 use crate::machine::Machine;
 use crate::predict::{BlockedOn, Ending, Foretold, Found, Orders, Prediction, Who};
 use crate::scenario::Expect;
-use crate::script::{Descriptor, Stream};
+use crate::script::Stream;
 use crate::strategy::Strategy;
 use crate::throughput::{Samples, Throughput};
 
@@ -493,23 +493,25 @@ impl Written {
         found
             .blocked
             .iter()
-            .any(|blocked| match (blocked.who, blocked.on) {
+            .any(|blocked| match (blocked.who, &blocked.on) {
                 (
                     Who::Child,
                     BlockedOn::Write {
                         stream, at_byte, ..
                     },
                 ) => {
-                    let (stream, completed) = match stream {
-                        Descriptor::Stdout => (Stream::Stdout, self.stdout),
-                        Descriptor::Stderr => (Stream::Stderr, self.stderr),
-                        Descriptor::Stdin => return false,
+                    let Some(stream) = stream.output() else {
+                        return false;
+                    };
+                    let completed = match stream {
+                        Stream::Stdout => self.stdout,
+                        Stream::Stderr => self.stderr,
                     };
                     let writing = self.writing.filter(|writing| writing.stream == stream);
                     match writing {
-                        Some(writing) => !(completed..completed + writing.bytes).contains(&at_byte),
+                        Some(writing) => !(completed..completed + writing.bytes).contains(at_byte),
                         // It waits for room in poll(2).
-                        None => at_byte != completed,
+                        None => *at_byte != completed,
                     }
                 }
                 _ => false,

@@ -35,7 +35,9 @@ use serde::{Deserialize, Serialize};
 
 use bounded::Reads;
 use build::Promises;
-pub use found::{Blocked, BlockedOn, Ending, Found, LeaderEnding, Leak, NeverReason, Orders, Who};
+pub use found::{
+    Blocked, BlockedOn, Channel, Ending, Found, LeaderEnding, Leak, NeverReason, Orders, Who,
+};
 
 use crate::bound::Limit;
 use crate::plan::AfterExit;
@@ -124,6 +126,7 @@ fn contradiction(error: SimulateError) -> Prediction {
         SimulateError::ResizeRace { .. } => NotModelled::Shrinking,
         SimulateError::Refused { .. } => NotModelled::Fails,
         SimulateError::GivenUp { .. } => NotModelled::TooLong,
+        SimulateError::HungUp { .. } => NotModelled::Hangup,
         other => NotModelled::Contradiction {
             what: other.to_string(),
         },
@@ -290,9 +293,9 @@ pub enum NotModelled {
     /// The outcome depends on the room in a socket or a terminal.
     #[error("it depends on the room in a socket or a terminal, which is not modelled")]
     Room,
-    /// The script uses a FIFO.
-    #[error("the script uses a FIFO, which others may open")]
-    Fifo,
+    /// FIFOs by names that may be those of one.
+    #[error("its FIFOs may or may not be the same: name each by one plain relative path")]
+    FifoNames,
     /// The script does something when a write would block that depends on when it is tried.
     #[error("what comes of a write that would block depends on the moment")]
     WouldBlock,
@@ -317,8 +320,10 @@ pub enum NotModelled {
     /// A pipe is made smaller while its reader drains it.
     #[error("a pipe is made smaller while it is read, which succeeds or not by the moment")]
     Shrinking,
-    /// A terminal is hung up when its session's leader exits, whoever holds it.
-    #[error("the leader's exit hangs up the terminal under its descendants")]
+    /// When its session's leader exits, a terminal sends SIGHUP to the processes in its foreground, and these may or may not ignore it.
+    #[error(
+        "the child's exit sends SIGHUP to its descendants on the terminal, and whether it ends them depends on what they inherited"
+    )]
     Hangup,
     /// What a descendant writes after the child's exit comes within the grace period or not.
     #[error(

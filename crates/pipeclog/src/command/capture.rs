@@ -156,7 +156,10 @@ pub(crate) fn run(args: CaptureArgs) -> anyhow::Result<ExitCode> {
             (Some(captured), code)
         }
         Err(error) => {
-            crate::complain(&with_causes(&error));
+            // A limit that was passed is in the report, and its message would stand among the command's own bytes.
+            if error.kind() != ErrorKind::Limit || args.report.is_none() {
+                crate::complain(&with_causes(&error));
+            }
             let code = code_of_error(&error);
             (error.into_partial(), code)
         }

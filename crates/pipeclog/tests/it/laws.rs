@@ -90,14 +90,7 @@ fn script() -> impl Strategy<Value = Script> {
 
 /// None, mostly; or a limit, or another end than the end of file. A deadline would race with the machine.
 fn parent() -> impl Strategy<Value = Parent> {
-    // Under the policy `error` the parent writes a message of its own between the bytes.
-    let policies = [
-        LimitPolicy::Head,
-        LimitPolicy::Tail,
-        LimitPolicy::Spill,
-        LimitPolicy::Kill,
-    ];
-    let limit = (total(), prop::sample::select(policies.to_vec()));
+    let limit = (total(), prop::sample::select(LimitPolicy::ALL.to_vec()));
     let end = prop::sample::select(vec![AfterExit::Drain, AfterExit::Grace { ms: 20 }]);
     (
         prop::option::weighted(0.3, limit),

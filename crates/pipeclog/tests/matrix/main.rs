@@ -104,11 +104,15 @@ fn decides_nearly_all(scenarios: &[Scenario], facts: PipeFacts) -> Result<(), Fa
         .map(|(scenario, strategy)| scenario.foretell(strategy, facts))
         .collect();
     let counts: Foretold = predictions.iter().collect();
-    if counts.decided * 100 < predictions.len() as u64 * LEAST_DECIDED_PERCENT {
-        return Err(format!("of {} only this is foretold: {counts:?}", predictions.len()).into());
+    let all = predictions.len() as u64;
+    if counts.decided * 1000 < all * LEAST_DECIDED || counts.not_modelled * 1000 > all * MOST_OPEN {
+        return Err(format!("of {all} only this is foretold: {counts:?}").into());
     }
     Ok(())
 }
 
-/// What is left depends on FIFOs, on the room in sockets and terminals, or on what hangs up a terminal.
-const LEAST_DECIDED_PERCENT: u64 = 85;
+/// Of a thousand trials those for which one outcome is foretold. Where a descendant writes about when the child exits there are several.
+const LEAST_DECIDED: u64 = 990;
+
+/// Of a thousand those for which none is: they depend on the room in a socket, or on who is hung up with the terminal.
+const MOST_OPEN: u64 = 5;

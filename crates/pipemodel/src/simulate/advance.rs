@@ -80,6 +80,9 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
             },
             Step::Close { channel, end } => {
                 let process = self.world.tasks[task.0].process;
+                if self.channels[channel.0].is_fifo() {
+                    return Err(SimulateError::FifoClosed { task, channel });
+                }
                 if self.world.processes[process.0].main != Some(task) {
                     self.check_use(task, channel, end)?;
                 }
@@ -89,6 +92,17 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
                 self.close(process, channel, end, 1)?;
                 self.next(task);
             }
+            Step::Open { channel, access } => match current.progress {
+                Progress::Opening { .. } => self.next(task),
+                Progress::Fresh
+                | Progress::Writing(_)
+                | Progress::Reading(_)
+                | Progress::Echoing { .. }
+                | Progress::SleepingUntil(_) => match self.open(task, channel, access)? {
+                    Some(waits) => self.set_progress(task, waits),
+                    None => self.next(task),
+                },
+            },
             Step::Resize {
                 channel,
                 end,
@@ -100,7 +114,7 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
                 let refused = self.resize(channel, bytes)?;
                 match (refused, on_refusal) {
                     (Refused::Yes, OnRefusal::Exit(exit)) => {
-                        self.end_process(self.world.tasks[task.0].process, exit)?;
+                        self.begin_to_leave(task, exit)?;
                     }
                     (Refused::Yes, OnRefusal::Unmodelled) => {
                         return Err(SimulateError::Refused { task, channel });
@@ -129,6 +143,7 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
             }
             Step::WaitExit { process, .. } => {
                 let by_root = self.world.tasks[task.0].process == ProcessId(0);
+                self.processes[process.0].awaited = true;
                 self.leader_reaped |= by_root && self.world.leader == Some(process);
                 self.next(task);
             }
@@ -223,7 +238,6 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
     }
 
     fn broken_pipe(&mut self, task: TaskId) -> Result<(), SimulateError> {
-        let process = self.world.tasks[task.0].process;
         match self.world.tasks[task.0].on_broken_pipe {
             OnBrokenPipe::GoOn => {
                 // An echo that nobody reads goes on reading.
@@ -241,8 +255,8 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
                 }
                 Ok(())
             }
-            OnBrokenPipe::Die => self.end_process(process, Exit::BrokenPipe),
-            OnBrokenPipe::Exit => self.end_process(process, Exit::Code(1)),
+            OnBrokenPipe::Die => self.begin_to_leave(task, Exit::BrokenPipe),
+            OnBrokenPipe::Exit => self.begin_to_leave(task, Exit::Code(1)),
         }
     }
 
@@ -258,9 +272,14 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
         }
     }
 
-    fn end_process(&mut self, process: ProcessId, exit: Exit) -> Result<(), SimulateError> {
-        self.processes[process.0].life = Life::Ended(exit);
+    pub(super) fn end_process(
+        &mut self,
+        process: ProcessId,
+        exit: Exit,
+    ) -> Result<(), SimulateError> {
         let main = self.world.processes[process.0].main;
+        self.check_hang_up(process)?;
+        self.processes[process.0].life = Life::Ended(exit);
         for task in (0..self.tasks.len()).map(TaskId) {
             if self.world.tasks[task.0].process != process {
                 continue;

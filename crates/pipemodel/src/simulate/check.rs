@@ -2,7 +2,7 @@
 
 use super::SimulateError;
 use super::program::{ChannelId, ProcessId, Step, TaskId};
-use super::state::State;
+use super::state::{Life, State};
 use super::world::Hold;
 use crate::pipe::End;
 
@@ -48,7 +48,22 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
         }
     }
 
-    pub(super) fn check_use(
+    /// Whoever was not waited for may have been alive when the leader ended, in another order of moves if not in this.
+    pub(super) fn check_hang_up(&self, ends: ProcessId) -> Result<(), SimulateError> {
+        if self.world.leader != Some(ends) {
+            return Ok(());
+        }
+        let hung_up = self.world.hung_up.iter().find(|process| {
+            let process = &self.processes[process.0];
+            process.life != Life::NotYet && !process.awaited
+        });
+        match hung_up {
+            Some(&process) => Err(SimulateError::HungUp { process }),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn check_declared(
         &self,
         task: TaskId,
         channel: ChannelId,
@@ -58,10 +73,22 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
             End::Read => self.facts.reads[task.0],
             End::Write => self.facts.writes[task.0],
         };
-        let process = self.world.tasks[task.0].process;
-        if !used.contains(channel) {
+        if used.contains(channel) {
+            Ok(())
+        } else {
             Err(SimulateError::UndeclaredUse { task, channel, end })
-        } else if self.processes[process.0].held(channel, end) == 0 {
+        }
+    }
+
+    pub(super) fn check_use(
+        &self,
+        task: TaskId,
+        channel: ChannelId,
+        end: End,
+    ) -> Result<(), SimulateError> {
+        self.check_declared(task, channel, end)?;
+        let process = self.world.tasks[task.0].process;
+        if self.processes[process.0].held(channel, end) == 0 {
             Err(SimulateError::NotHeld { task, channel, end })
         } else {
             Ok(())

@@ -32,11 +32,16 @@ pub(super) fn explore<P: Iterator<Item = Step> + Clone>(
             Stop::Unsettled(movers) => {
                 if seen.insert(state.key()) {
                     for task in movers {
-                        let mut branch = state.clone();
-                        branch.wake_early(task);
-                        branch.advance(task, Grain::One)?;
-                        branch.forget_spins();
-                        open.push(branch);
+                        for leaving in state.leavings(task) {
+                            let mut branch = state.clone();
+                            branch.wake_early(task);
+                            match leaving {
+                                None => branch.advance(task, Grain::One)?,
+                                Some(leaving) => branch.leave(task, &leaving)?,
+                            }
+                            branch.forget_spins();
+                            open.push(branch);
+                        }
                     }
                 }
                 if seen.len() > budget.states {

@@ -34,10 +34,25 @@ enum Draft {
     CloseWrite(u8),
     Resize(u8, u64),
     Packet(u8),
+    Open(u8, Access),
+    Put(u8, u64),
+    Get(u8, u64, u64),
     Wait,
     Spawn,
     Sleep,
     Park,
+}
+
+/// What a process does with FIFOs, if there are any.
+fn fifo_draft() -> impl Strategy<Value = Draft> {
+    let access = prop_oneof![Just(Access::Read), Just(Access::Write), Just(Access::Both)];
+    let size = 1..14_u64;
+    prop_oneof![
+        4 => (0..2_u8, access).prop_map(|(fifo, access)| Draft::Open(fifo, access)),
+        2 => (0..2_u8, size.clone()).prop_map(|(fifo, bytes)| Draft::Put(fifo, bytes)),
+        2 => (0..2_u8, size.clone(), size)
+            .prop_map(|(fifo, bytes, per_read)| Draft::Get(fifo, bytes, per_read)),
+    ]
 }
 
 fn draft() -> impl Strategy<Value = Draft> {
@@ -76,6 +91,7 @@ fn broken() -> impl Strategy<Value = OnBrokenPipe> {
 struct Kit {
     reads: [ChannelId; 2],
     writes: [ChannelId; 2],
+    fifos: [ChannelId; 2],
     child: Option<ProcessId>,
 }
 
@@ -83,6 +99,7 @@ impl Kit {
     fn step(&self, draft: &Draft) -> Option<Step> {
         let reads = |index: u8| self.reads[usize::from(index)];
         let writes = |index: u8| self.writes[usize::from(index)];
+        let fifos = |index: u8| self.fifos[usize::from(index)];
         let how = Writing::Blocking;
         Some(match *draft {
             Draft::Write(to, bytes, how) => Step::Write {
@@ -136,6 +153,20 @@ impl Kit {
                 channel: writes(channel),
                 mode: WriteMode::Packet,
             },
+            Draft::Open(fifo, access) => Step::Open {
+                channel: fifos(fifo),
+                access,
+            },
+            Draft::Put(fifo, bytes) => Step::Write {
+                to: fifos(fifo),
+                bytes,
+                how,
+            },
+            Draft::Get(fifo, bytes, per_read) => Step::Read {
+                from: fifos(fifo),
+                bytes,
+                per_read,
+            },
             Draft::Wait => Step::WaitExit {
                 process: self.child?,
                 how: Waiting::Blocking,
@@ -148,7 +179,7 @@ impl Kit {
         })
     }
 
-    /// The steps, each child started once at most, and nothing done with an end that is closed.
+    /// The steps, each child started once at most, and nothing done with an end that is closed, or a FIFO that is not open.
     fn program(&self, drafts: &[Draft], mut steps: Vec<Step>) -> Vec<Step> {
         for draft in drafts {
             let Some(step) = self.step(draft) else {
@@ -161,7 +192,11 @@ impl Kit {
             let closed = ends_of(step)
                 .iter()
                 .any(|&Hold { channel, end }| steps.contains(&Step::Close { channel, end }));
-            if !again && !closed {
+            let unopened = matches!(draft, Draft::Put(..) | Draft::Get(..))
+                && !ends_of(step)
+                    .iter()
+                    .all(|hold| steps.iter().any(|step| opens(*step, *hold)));
+            if !again && !closed && !unopened {
                 steps.push(step);
             }
         }
@@ -173,8 +208,17 @@ impl Kit {
             .iter()
             .map(|&channel| Hold::read(channel))
             .chain(self.writes.iter().map(|&channel| Hold::write(channel)))
+            .chain(self.fifos.iter().flat_map(|&fifo| both_ends(fifo)))
             .collect()
     }
+}
+
+fn both_ends(channel: ChannelId) -> [Hold; 2] {
+    [Hold::read(channel), Hold::write(channel)]
+}
+
+fn opens(step: Step, hold: Hold) -> bool {
+    matches!(step, Step::Open { .. }) && ends_of(step).contains(&hold)
 }
 
 /// The ends that a step needs.
@@ -187,6 +231,9 @@ fn ends_of(step: Step) -> Vec<Hold> {
         Step::Drain { from, .. } => from.iter().map(Hold::read).collect(),
         Step::Echo { from, to, .. } => vec![Hold::read(from), Hold::write(to)],
         Step::Close { channel, end } => vec![Hold { channel, end }],
+        Step::Open { channel, access } => (access.ends().iter())
+            .map(|&end| Hold { channel, end })
+            .collect(),
         Step::Spawn { .. }
         | Step::Start { .. }
         | Step::WaitExit { .. }
@@ -211,10 +258,16 @@ struct Plan {
 }
 
 fn plan() -> impl Strategy<Value = Plan> {
+    let without = draft().boxed();
+    let with = prop_oneof![2 => draft(), 3 => fifo_draft()].boxed();
+    prop_oneof![2 => plan_of(without), 1 => plan_of(with)]
+}
+
+fn plan_of(draft: BoxedStrategy<Draft>) -> impl Strategy<Value = Plan> {
     (
-        vec(draft(), 1..6),
-        vec(draft(), 1..6),
-        vec(draft(), 0..3),
+        vec(draft.clone(), 1..6),
+        vec(draft.clone(), 1..6),
+        vec(draft, 0..3),
         [broken(), broken(), broken()],
         prop_oneof![Just(1_u32), Just(2), Just(4)],
         any::<bool>(),
@@ -229,7 +282,7 @@ fn plan() -> impl Strategy<Value = Plan> {
         })
 }
 
-/// Input and two outputs between a parent, its child and a grandchild that shares all of the child's ends.
+/// Input and two outputs between a parent, its child and a grandchild that shares all of the child's ends; and two FIFOs that any may open.
 fn world(plan: &Plan) -> World<Program> {
     let geometry = Geometry::new(PageSize::new(4).expect("a power of two"), plan.slots)
         .expect("a power of two");
@@ -243,10 +296,9 @@ fn world(plan: &Plan) -> World<Program> {
         world.channel(kind),
         world.channel(kind),
     );
-    let all: Vec<_> = [input, out, err]
-        .into_iter()
-        .flat_map(|channel| [Hold::read(channel), Hold::write(channel)])
-        .collect();
+    let fifo = ChannelKind::Fifo { geometry };
+    let fifos = [world.channel(fifo), world.channel(fifo)];
+    let all: Vec<_> = [input, out, err].into_iter().flat_map(both_ends).collect();
     let ends = [Hold::read(input), Hold::write(out), Hold::write(err)];
     let parent = world.process(None, &all);
     let child = world.process(Some(parent), &ends);
@@ -265,6 +317,7 @@ fn world(plan: &Plan) -> World<Program> {
     let parent_kit = Kit {
         reads: [out, err],
         writes: [input, input],
+        fifos,
         child: Some(child),
     };
     let mut begin = vec![Step::Spawn { process: child }];
@@ -276,7 +329,9 @@ fn world(plan: &Plan) -> World<Program> {
     }
     let steps = parent_kit.program(&plan.parent, begin);
     let drains = promised(&steps, plan.broken[0], [out, err]);
-    let uses = parent_kit.uses();
+    let mut uses = uses_of(&parent_kit, &steps);
+    // Of pipes it names more than it uses.
+    uses.extend([Hold::read(out), Hold::read(err), Hold::write(input)]);
     let task = world.task(parent, &uses, plan.broken[0], steps.into_iter());
     world.drains(task, drains);
     for (process, below, drafts, broken) in [
@@ -286,6 +341,7 @@ fn world(plan: &Plan) -> World<Program> {
         let kit = Kit {
             reads: [input, input],
             writes: [out, err],
+            fifos,
             child: below,
         };
         let steps = kit.program(drafts, Vec::new());

@@ -87,6 +87,15 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
                 end: End::Read,
             } => self.closing_is_settled(task, channel, 1),
             Step::Exit(_) => self.ending_is_settled(task),
+            Step::Open { channel, .. } => match progress {
+                // Its partner has come, and will have come whatever else moves.
+                Progress::Opening { .. } => true,
+                Progress::Fresh
+                | Progress::Writing(_)
+                | Progress::Reading(_)
+                | Progress::Echoing { .. }
+                | Progress::SleepingUntil(_) => self.is_untouched(task, channel),
+            },
             Step::Resize {
                 channel,
                 on_refusal,
@@ -116,7 +125,7 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
         }
     }
 
-    fn is_untouched(&self, task: TaskId, channel: ChannelId) -> bool {
+    pub(super) fn is_untouched(&self, task: TaskId, channel: ChannelId) -> bool {
         !self.could_be_touched(task, Before::NextMove, channel, End::Read)
             && !self.could_be_touched(task, Before::NextMove, channel, End::Write)
     }
@@ -126,6 +135,7 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
         (0..self.channels.len())
             .map(ChannelId)
             .all(|channel| self.closing_is_settled(task, channel, u32::MAX))
+            && self.leaving_is_settled(task)
     }
 
     fn write_is_settled(&self, task: TaskId, to: ChannelId, before: Before) -> bool {
@@ -135,7 +145,9 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
             // Whoever reads a file that is being written gets more or less of it.
             Body::File { .. } => !self.could_be_touched(task, before, to, End::Read),
             // It breaks, and may end the process.
-            Body::Pipe(_) | Body::Unmodelled { .. } if self.channels[to.0].readers == 0 => {
+            Body::Pipe(_) | Body::Unmodelled { .. }
+                if self.channels[to.0].readers == 0 && !self.may_get_reader(task, to, before) =>
+            {
                 match self.world.tasks[task.0].on_broken_pipe {
                     OnBrokenPipe::GoOn => true,
                     OnBrokenPipe::Die | OnBrokenPipe::Exit => self.ending_is_settled(task),
@@ -147,6 +159,12 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
                         && !self.could_be_touched(task, before, to, End::Write))
             }
         }
+    }
+
+    /// Whether a FIFO that nobody reads may be opened by a reader yet; a pipe cannot.
+    fn may_get_reader(&self, task: TaskId, channel: ChannelId, before: Before) -> bool {
+        self.channels[channel.0].is_fifo()
+            && self.could_be_touched(task, before, channel, End::Read)
     }
 
     /// A drain that a drain follows: whatever is there is taken, now or later.
@@ -199,7 +217,9 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
             End::Read => self.facts.reads[task.0],
             End::Write => self.facts.writes[task.0],
         };
-        used.contains(channel) || (end == End::Read && self.closes(task, channel, end))
+        // That a pipe loses a writer takes nothing from anybody; a FIFO's next reader may have to wait for another one.
+        let closing_matters = end == End::Read || self.channels[channel.0].is_fifo();
+        used.contains(channel) || (closing_matters && self.closes(task, channel, end))
     }
 
     /// Whether a task's process holds an end, and the task, its main one, may close it or exit.
@@ -273,6 +293,10 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
                     || self.facts.writes[mover.0].contains(channel)
             }
             Wait::Read { channel } | Wait::HangUp { channel } => writes(channel),
+            Wait::Partner { channel, end } => match end {
+                End::Read => self.facts.reads[mover.0].contains(channel),
+                End::Write => self.facts.writes[mover.0].contains(channel),
+            },
             Wait::Drain { channels } => channels.iter().any(writes) || self.ends_drains(mover),
             Wait::Exit { process, .. } => self.world.tasks[mover.0].process == process,
             Wait::Join { task } => mover == task,
@@ -297,6 +321,7 @@ impl Before {
             Wait::Drain { channels } => channels.contains(written),
             Wait::Write { .. }
             | Wait::HangUp { .. }
+            | Wait::Partner { .. }
             | Wait::Exit { .. }
             | Wait::Join { .. }
             | Wait::Sleep

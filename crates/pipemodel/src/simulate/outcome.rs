@@ -267,7 +267,11 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
                         channels.iter().map(|channel| place.read[channel.0]).sum(),
                         0,
                     ),
-                    Wait::Exit { .. } | Wait::Join { .. } | Wait::Sleep | Wait::Never(_) => (0, 0),
+                    Wait::Partner { .. }
+                    | Wait::Exit { .. }
+                    | Wait::Join { .. }
+                    | Wait::Sleep
+                    | Wait::Never(_) => (0, 0),
                 };
                 Some(Blocked {
                     task,

@@ -113,6 +113,14 @@ pub enum Step {
         /// The end.
         end: End,
     },
+    /// Opens a FIFO, which the process then holds until it ends. Opened for one end alone, it sleeps until somebody opens the
+    /// other, if nobody has it open (fifo(7); `fifo_open`, `wait_for_partner` in `fs/pipe.c`).
+    Open {
+        /// The FIFO.
+        channel: ChannelId,
+        /// What for.
+        access: Access,
+    },
     /// `F_SETPIPE_SZ`, which either end allows.
     Resize {
         /// The channel.
@@ -176,6 +184,29 @@ pub enum Writing {
     /// The descriptor is non-blocking: it writes, waits in poll(2) for `POLLOUT`, and writes again what is left. Each time its odd bytes
     /// may join the last slot.
     Polled,
+}
+
+/// What a FIFO is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Access {
+    /// For reading: sleeps until there is a writer.
+    Read,
+    /// For writing: sleeps until there is a reader.
+    Write,
+    /// For both: never sleeps.
+    Both,
+}
+
+impl Access {
+    /// The ends that it gives.
+    #[must_use]
+    pub const fn ends(self) -> &'static [End] {
+        match self {
+            Self::Read => &[End::Read],
+            Self::Write => &[End::Write],
+            Self::Both => &[End::Read, End::Write],
+        }
+    }
 }
 
 /// When a [`Step::Drain`] ends.

@@ -53,6 +53,32 @@ pub(super) struct Channel {
     pub(super) mode: WriteMode,
     pub(super) readers: u32,
     pub(super) writers: u32,
+    /// Of a FIFO: how often each of its ends was opened.
+    pub(super) opens: Option<Opens>,
+}
+
+/// The kernel's `r_counter` and `w_counter`: whoever waits for a partner waits until the count moves, and does not mind if the
+/// partner has gone again.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub(super) struct Opens {
+    read: u64,
+    write: u64,
+}
+
+impl Opens {
+    pub(super) const fn of(self, end: End) -> u64 {
+        match end {
+            End::Read => self.read,
+            End::Write => self.write,
+        }
+    }
+
+    pub(super) const fn count(&mut self, end: End) {
+        match end {
+            End::Read => self.read += 1,
+            End::Write => self.write += 1,
+        }
+    }
 }
 
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -69,6 +95,10 @@ pub(super) struct Process {
     /// Descriptors of read ends and of write ends, by channel.
     pub(super) reads: Vec<u32>,
     pub(super) writes: Vec<u32>,
+    /// How often it has opened each channel.
+    pub(super) opened: Vec<u32>,
+    /// Whether somebody has waited for its end.
+    pub(super) awaited: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -126,6 +156,11 @@ pub(super) enum Progress {
         put: Option<u64>,
     },
     SleepingUntil(u64),
+    /// It is in open(2), since when the other end, of which this is the count, was opened by nobody.
+    Opening {
+        partner: End,
+        seen: u64,
+    },
 }
 
 impl<'w, P: Iterator<Item = Step> + Clone> State<'w, P> {
@@ -142,6 +177,8 @@ impl<'w, P: Iterator<Item = Step> + Clone> State<'w, P> {
                     life: Life::NotYet,
                     reads: vec![0; width],
                     writes: vec![0; width],
+                    opened: vec![0; width],
+                    awaited: false,
                 };
                 world.processes.len()
             ],
@@ -253,8 +290,16 @@ const RUN_MAX: u64 = 1 << 12;
 
 impl Channel {
     fn new(kind: &ChannelKind) -> Self {
+        let opens = match kind {
+            ChannelKind::Fifo { .. } => Some(Opens::default()),
+            ChannelKind::Pipe { .. }
+            | ChannelKind::File { .. }
+            | ChannelKind::Null
+            | ChannelKind::Unmodelled => None,
+        };
         let (body, mode) = match *kind {
             ChannelKind::Pipe { geometry, mode } => (Body::Pipe(Pipe::new(geometry)), mode),
+            ChannelKind::Fifo { geometry } => (Body::Pipe(Pipe::new(geometry)), WriteMode::Stream),
             ChannelKind::File { bytes } => (Body::File { unread: bytes }, WriteMode::Stream),
             ChannelKind::Null => (Body::Null, WriteMode::Stream),
             ChannelKind::Unmodelled => (Body::Unmodelled { unread: 0 }, WriteMode::Stream),
@@ -264,6 +309,7 @@ impl Channel {
             mode,
             readers: 0,
             writers: 0,
+            opens,
         }
     }
 

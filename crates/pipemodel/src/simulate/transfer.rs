@@ -186,6 +186,9 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
         *held -= closed;
         let gives_up = closed > 0 && *held == 0;
         *self.channels[channel.0].holders_mut(end) -= closed;
+        if closed > 0 {
+            self.forget_unread(channel);
+        }
         let still_written =
             self.channels[channel.0].writers > 0 || self.channels[channel.0].unread() > 0;
         let promised = self.facts.sole_reader[channel.0].filter(|reader| {

@@ -2,7 +2,7 @@
 
 use super::program::{ChannelId, Channels, Never, ProcessId, Step, TaskId, Until, Waiting};
 use super::state::{Body, Life, Progress, Room, Search, State};
-use crate::pipe::WriteMode;
+use crate::pipe::{End, WriteMode};
 
 /// What a task waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -26,6 +26,13 @@ pub enum Wait {
     HangUp {
         /// The channel.
         channel: ChannelId,
+    },
+    /// For somebody to open the other end of a FIFO.
+    Partner {
+        /// The FIFO.
+        channel: ChannelId,
+        /// The end that nobody has open.
+        end: End,
     },
     /// For the exit of a process.
     Exit {
@@ -66,6 +73,7 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
                 (channel.writers > 0 && channel.waits_for_writers())
                     .then_some(Wait::HangUp { channel: on })
             }
+            Step::Open { channel, .. } => self.partner_wait(channel, current.progress),
             Step::WaitExit { process, how } => match self.processes[process.0].life {
                 Life::Ended(_) => None,
                 Life::Alive | Life::NotYet => Some(Wait::Exit { process, how }),
@@ -104,6 +112,25 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
             },
         };
         (!goes).then_some(Wait::Write { channel: to })
+    }
+
+    fn partner_wait(&self, channel: ChannelId, progress: Progress) -> Option<Wait> {
+        match (progress, self.channels[channel.0].opens) {
+            (Progress::Opening { partner, seen }, Some(opens)) => (opens.of(partner) == seen)
+                .then_some(Wait::Partner {
+                    channel,
+                    end: partner,
+                }),
+            (
+                Progress::Fresh
+                | Progress::Writing(_)
+                | Progress::Reading(_)
+                | Progress::Echoing { .. }
+                | Progress::SleepingUntil(_)
+                | Progress::Opening { .. },
+                _,
+            ) => None,
+        }
     }
 
     fn read_wait(&self, from: ChannelId) -> Option<Wait> {
@@ -194,6 +221,7 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
             | Step::Read { .. }
             | Step::AwaitHangUp { .. }
             | Step::Close { .. }
+            | Step::Open { .. }
             | Step::Resize { .. }
             | Step::SetMode { .. }
             | Step::Spawn { .. }

@@ -14,6 +14,11 @@ pub enum ChannelKind {
         /// How its writers write.
         mode: WriteMode,
     },
+    /// A FIFO, modelled exactly. Nobody has it open at the start, nobody inherits it, and nobody outside of the world opens it.
+    Fifo {
+        /// Its ring, each time it is opened anew: what is unread when the last holder closes it is lost.
+        geometry: Geometry,
+    },
     /// A regular file or a memory file: any write fits, and reading ends where the bytes end, whoever holds it.
     File {
         /// Bytes that it has at the start.
@@ -66,6 +71,7 @@ pub struct World<P> {
     pub(super) tasks: Vec<Task<P>>,
     pub(super) leader: Option<ProcessId>,
     pub(super) altered: Channels,
+    pub(super) hung_up: Vec<ProcessId>,
 }
 
 #[derive(Clone, Debug)]
@@ -97,6 +103,7 @@ impl<P: Iterator<Item = Step> + Clone> World<P> {
             tasks: Vec::new(),
             leader: None,
             altered: Channels::default(),
+            hung_up: Vec::new(),
         }
     }
 
@@ -120,7 +127,7 @@ impl<P: Iterator<Item = Step> + Clone> World<P> {
     /// Adds a task to a process. The first is its main task, which starts with the process and whose exit is the process's; it must
     /// have joined the others by then (the root's need not have joined those that only write).
     ///
-    /// `uses` must name every end that the program ever reads (or awaits), writes (or resizes), or closes though it is not
+    /// `uses` must name every end that the program ever opens, reads (or awaits), writes (or resizes), or closes though it is not
     /// the main task; the simulation relies on it, and fails if the program does otherwise.
     pub fn task(
         &mut self,
@@ -154,6 +161,13 @@ impl<P: Iterator<Item = Step> + Clone> World<P> {
         self.altered = self.altered.with(channel);
     }
 
+    /// Says that the leader's exit sends this process a signal (`SIGHUP`, from the terminal of the leader's session: `disassociate_ctty`
+    /// in `drivers/tty/tty_jobctrl.c`), and that it is not known what comes of that: the simulation fails unless the process was waited
+    /// for before.
+    pub fn hung_up(&mut self, process: ProcessId) {
+        self.hung_up.push(process);
+    }
+
     /// Gives a task its program, where that names what was added after the task.
     pub fn program(&mut self, task: TaskId, program: P) {
         self.tasks[task.0].program = program;
@@ -163,6 +177,12 @@ impl<P: Iterator<Item = Step> + Clone> World<P> {
     #[must_use]
     pub fn task_count(&self) -> usize {
         self.tasks.len()
+    }
+
+    /// How many channels there are.
+    #[must_use]
+    pub fn channel_count(&self) -> usize {
+        self.channels.len()
     }
 
     /// The tasks so far that use the write end of a channel.

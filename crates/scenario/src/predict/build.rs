@@ -15,7 +15,7 @@ use super::program::{Fd, Fds, Program, ScriptProgram};
 use super::walk::{Reads, Walk};
 use super::{NotModelled, Parent, PipeFacts};
 use crate::plan::{AfterExit, Feeding, InputWiring, Plan, PlanStep, Room, Wiring};
-use crate::script::{BrokenPipe, Descriptor, Script, Stream};
+use crate::script::{BrokenPipe, Descriptor, Script, Session, Signal, Stream};
 use crate::strategy::Kind;
 
 pub(super) fn family<'a>(
@@ -27,10 +27,18 @@ pub(super) fn family<'a>(
     let plan = parent.strategy.plan();
     let mut builder = Builder::new(parent, &plan, facts, promises);
     let fds = builder.fds;
-    let leader = builder.add_script(script, Who::Child, 0, builder.parent, fds)?;
+    let place = Place {
+        who: Who::Child,
+        writer: 0,
+        parent: builder.parent,
+        fds,
+        session: Session::Inherited,
+    };
+    let leader = builder.add_script(script, place)?;
     builder.family.world.leader(leader);
     builder.add_parent(parent, &plan, leader);
-    if builder.family.world.task_count() > MAX_MEMBERS {
+    let world = &builder.family.world;
+    if world.task_count() > MAX_MEMBERS || world.channel_count() > MAX_MEMBERS {
         return Err(NotModelled::TooMany { max: MAX_MEMBERS });
     }
     Ok(builder.family)
@@ -48,6 +56,17 @@ pub(super) enum Promises {
 /// Writes and operations that the scripts may go through, in all orders that are tried: some seconds of work. Equal writes in a row are
 /// one.
 const MOST_WORK: u64 = 1 << 25;
+
+/// Where a script runs.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub(super) who: Who,
+    pub(super) writer: u8,
+    pub(super) parent: ProcessId,
+    pub(super) fds: Fds,
+    /// Whether it is in the child's session.
+    pub(super) session: Session,
+}
 
 pub(super) struct Builder<'a> {
     pub(super) family: Family<'a>,
@@ -106,6 +125,7 @@ impl<'a> Builder<'a> {
                 stdout,
                 stderr,
                 reads: Channels::default(),
+                fifos: Vec::new(),
             },
         }
     }
@@ -215,17 +235,21 @@ impl<'a> Builder<'a> {
     pub(super) fn add_script(
         &mut self,
         script: &'a Script,
-        who: Who,
-        writer: u8,
-        parent: ProcessId,
-        fds: Fds,
+        place: Place,
     ) -> Result<ProcessId, NotModelled> {
-        let process = self.add_process(who, parent, fds);
+        let process = self.add_process(place);
+        if !script.ignore.contains(&Signal::Hup) {
+            self.note_hang_up(process, place);
+        }
+        let Place {
+            who, writer, fds, ..
+        } = place;
         let mut walk = Walk {
             script,
             who,
             process,
             fds,
+            session: place.session,
             next_writer: writer.saturating_add(1),
             children: Vec::new(),
             uses: Vec::new(),
@@ -243,6 +267,7 @@ impl<'a> Builder<'a> {
             steps,
             fds,
             children,
+            self.family.fifos.as_slice().into(),
             Rc::clone(&self.budget),
         )));
         let on_broken_pipe = match script.broken_pipe {
@@ -268,7 +293,18 @@ impl<'a> Builder<'a> {
         Ok(process)
     }
 
-    pub(super) fn add_process(&mut self, who: Who, parent: ProcessId, fds: Fds) -> ProcessId {
+    /// A terminal's SIGHUP goes to the group in its foreground, which is the child's; what it does there depends on what they inherit.
+    pub(super) fn note_hang_up(&mut self, process: ProcessId, place: Place) {
+        let in_foreground = place.who != Who::Child && place.session == Session::Inherited;
+        if self.wiring == Wiring::Terminal && in_foreground {
+            self.family.world.hung_up(process);
+        }
+    }
+
+    pub(super) fn add_process(&mut self, place: Place) -> ProcessId {
+        let Place {
+            who, parent, fds, ..
+        } = place;
         let holds: Vec<_> = [Descriptor::Stdin, Descriptor::Stdout, Descriptor::Stderr]
             .into_iter()
             .filter_map(|descriptor| match fds.get(descriptor) {

@@ -1,15 +1,20 @@
 //! A world of processes, and its outcomes told in the words of scripts.
 
+use std::path::Path;
+
+use pipeclog_pipemodel::End;
 use pipeclog_pipemodel::simulate::{
     Blocked as ModelBlocked, ChannelId, Channels, Outcome, ProcessId, TaskId, Wait, Waiting, World,
 };
 
-use super::found::{Blocked, BlockedOn, Found, LeaderEnding, Leak, Who};
+use super::found::{Blocked, BlockedOn, Channel, Found, LeaderEnding, Leak, Who};
 use super::program::Program;
-use crate::script::{Descriptor, Stream};
+use crate::script::{FifoAccess, Stream};
 
 /// A world, and who is who in it.
 pub(super) struct Family<'a> {
+    /// By the paths that the scripts name.
+    pub(super) fifos: Vec<(&'a Path, ChannelId)>,
     pub(super) world: World<Program<'a>>,
     pub(super) processes: Vec<(ProcessId, Who)>,
     pub(super) tasks: Vec<(TaskId, Who)>,
@@ -56,26 +61,33 @@ impl Family<'_> {
         let (_, who) = self.tasks.iter().find(|(task, _)| *task == blocked.task)?;
         let on = match blocked.wait {
             Wait::Write { channel } => BlockedOn::Write {
-                stream: self.descriptor(channel)?,
+                stream: self.name(channel)?,
                 at_byte: blocked.moved,
                 unread: blocked.unread,
             },
             Wait::Read { channel } => BlockedOn::Read {
-                stream: self.descriptor(channel)?,
+                stream: self.name(channel)?,
                 at_byte: blocked.moved,
             },
             Wait::Drain { channels } => {
                 let mut members = channels.iter();
                 match (members.next(), members.next()) {
                     (Some(only), None) => BlockedOn::Read {
-                        stream: self.descriptor(only)?,
+                        stream: self.name(only)?,
                         at_byte: blocked.moved,
                     },
                     _ => BlockedOn::ReadBoth,
                 }
             }
             Wait::HangUp { channel } => BlockedOn::HangUp {
-                stream: self.descriptor(channel)?,
+                stream: self.name(channel)?,
+            },
+            Wait::Partner { channel, end } => BlockedOn::Open {
+                fifo: self.fifo(channel)?,
+                access: match end {
+                    End::Read => FifoAccess::Write,
+                    End::Write => FifoAccess::Read,
+                },
             },
             Wait::Exit { process, how } => BlockedOn::Exit {
                 of: self.process(process)?,
@@ -96,21 +108,23 @@ impl Family<'_> {
     }
 
     fn stream(&self, channel: ChannelId) -> Option<Stream> {
-        match self.descriptor(channel)? {
-            Descriptor::Stdin => None,
-            Descriptor::Stdout => Some(Stream::Stdout),
-            Descriptor::Stderr => Some(Stream::Stderr),
-        }
+        self.name(channel)?.output()
+    }
+
+    fn fifo(&self, channel: ChannelId) -> Option<String> {
+        let (path, _) = self.fifos.iter().find(|(_, of)| *of == channel)?;
+        Some(path.display().to_string())
     }
 
     /// The child's name for a channel; of one for both streams it is standard output.
-    fn descriptor(&self, channel: ChannelId) -> Option<Descriptor> {
+    fn name(&self, channel: ChannelId) -> Option<Channel> {
         [
-            (self.stdin, Descriptor::Stdin),
-            (self.stdout, Descriptor::Stdout),
-            (self.stderr, Descriptor::Stderr),
+            (self.stdin, Channel::Stdin),
+            (self.stdout, Channel::Stdout),
+            (self.stderr, Channel::Stderr),
         ]
         .into_iter()
-        .find_map(|(of, descriptor)| (of == Some(channel)).then_some(descriptor))
+        .find_map(|(of, name)| (of == Some(channel)).then_some(name))
+        .or_else(|| self.fifo(channel).map(Channel::Fifo))
     }
 }

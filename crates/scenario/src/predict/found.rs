@@ -4,7 +4,7 @@ use pipeclog_pipemodel::simulate as model;
 use serde::{Deserialize, Serialize};
 
 use crate::bound::Bound;
-use crate::script::{Descriptor, Signal, Stream};
+use crate::script::{FifoAccess, Signal, Stream};
 
 /// One outcome.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,7 +127,7 @@ pub struct Leak {
 }
 
 /// Somebody who waits for ever.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Blocked {
     /// Who.
     #[serde(flatten)]
@@ -136,14 +136,40 @@ pub struct Blocked {
     pub on: BlockedOn,
 }
 
+/// What somebody reads or writes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Channel {
+    /// The child's standard input.
+    Stdin,
+    /// Its standard output.
+    Stdout,
+    /// Its standard error.
+    Stderr,
+    /// A FIFO, by the path that the script names.
+    Fifo(String),
+}
+
+impl Channel {
+    /// Which of the child's output streams it is, if it is one.
+    #[must_use]
+    pub const fn output(&self) -> Option<Stream> {
+        match self {
+            Self::Stdout => Some(Stream::Stdout),
+            Self::Stderr => Some(Stream::Stderr),
+            Self::Stdin | Self::Fifo(_) => None,
+        }
+    }
+}
+
 /// What somebody waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "call")]
 pub enum BlockedOn {
     /// For room.
     Write {
-        /// The stream.
-        stream: Descriptor,
+        /// The stream or FIFO.
+        stream: Channel,
         /// The bytes that it has put into the stream, those of the write that blocks included: the next is the byte at which it hangs.
         at_byte: u64,
         /// The bytes in the pipe.
@@ -151,8 +177,8 @@ pub enum BlockedOn {
     },
     /// For bytes or the end of file.
     Read {
-        /// The stream.
-        stream: Descriptor,
+        /// The stream or FIFO.
+        stream: Channel,
         /// The bytes that it has read.
         at_byte: u64,
     },
@@ -161,7 +187,14 @@ pub enum BlockedOn {
     /// For the end of file alone.
     HangUp {
         /// The stream.
-        stream: Descriptor,
+        stream: Channel,
+    },
+    /// In open(2), for somebody to open the other end.
+    Open {
+        /// The FIFO, by the path that the script names.
+        fifo: String,
+        /// What it is opened for: reading or writing.
+        access: FifoAccess,
     },
     /// For an exit.
     Exit {

@@ -2,16 +2,17 @@
 
 use std::cell::Cell;
 use std::collections::VecDeque;
+use std::path::Path;
 use std::rc::Rc;
 
 use pipeclog_pipemodel::simulate::{
-    ChannelId, Channels, Exit, Never, OnRefusal, ProcessId, Step as ModelStep, Until, Waiting,
-    Writing,
+    Access, ChannelId, Channels, Exit, Never, OnRefusal, ProcessId, Step as ModelStep, Until,
+    Waiting, Writing,
 };
 use pipeclog_pipemodel::{End, WriteMode};
 
 use super::found::LeaderEnding;
-use crate::script::{Descriptor, Ending, Step, Steps, Stream};
+use crate::script::{Descriptor, Ending, FifoAccess, FifoUse, Size, Step, Steps, Stream};
 
 /// A program of a world: a parent's, which is a list, or a script's, which need not fit in memory.
 #[derive(Clone)]
@@ -98,6 +99,8 @@ pub(super) struct ScriptProgram<'a> {
     nonblocking: Channels,
     /// In the order in which the steps start them.
     children: Rc<[Started]>,
+    /// The FIFOs, by the paths that the steps name.
+    fifos: Rc<[(&'a Path, ChannelId)]>,
     started: usize,
     unawaited: VecDeque<Started>,
     ready: VecDeque<ModelStep>,
@@ -110,6 +113,7 @@ impl<'a> ScriptProgram<'a> {
         steps: Steps<'a>,
         fds: Fds,
         children: Vec<Started>,
+        fifos: Rc<[(&'a Path, ChannelId)]>,
         budget: Rc<Cell<u64>>,
     ) -> Self {
         Self {
@@ -118,6 +122,7 @@ impl<'a> ScriptProgram<'a> {
             fds,
             nonblocking: Channels::default(),
             children: children.into(),
+            fifos,
             started: 0,
             unawaited: VecDeque::new(),
             ready: VecDeque::new(),
@@ -182,8 +187,16 @@ impl<'a> ScriptProgram<'a> {
             Step::End(Ending::Signal(signal)) => {
                 Some(ModelStep::Exit(LeaderEnding::signal_in_model(*signal)))
             }
-            // The first thread only waits for the second, so that their steps are those of one. FIFOs were refused before.
-            Step::Thread | Step::Join | Step::Fifo { .. } => None,
+            Step::Fifo { path, access, then } => {
+                let (_, channel) = *self.fifos.iter().find(|(of, _)| of == path)?;
+                self.ready.extend(use_fifo(channel, *then));
+                Some(ModelStep::Open {
+                    channel,
+                    access: model_access(*access),
+                })
+            }
+            // The first thread only waits for the second, so that their steps are those of one.
+            Step::Thread | Step::Join => None,
         }
     }
 
@@ -259,6 +272,43 @@ impl<'a> ScriptProgram<'a> {
         Some(ModelStep::Spawn {
             process: child.process,
         })
+    }
+}
+
+/// In chunks, as the child does it.
+fn use_fifo(channel: ChannelId, then: FifoUse) -> Vec<ModelStep> {
+    let chunk = FifoUse::CHUNK_BYTES;
+    let write = |bytes: u64| {
+        (bytes > 0).then_some(ModelStep::Write {
+            to: channel,
+            bytes,
+            how: Writing::Blocking,
+        })
+    };
+    match then {
+        FifoUse::Hold | FifoUse::Read(Size(0)) => Vec::new(),
+        FifoUse::Read(Size(bytes)) => vec![ModelStep::Read {
+            from: channel,
+            bytes,
+            per_read: chunk,
+        }],
+        FifoUse::Write(Size(bytes)) => {
+            let whole = bytes / chunk;
+            let again = (whole > 1).then(|| ModelStep::WriteAgain { times: whole - 1 });
+            write(chunk.min(whole * chunk))
+                .into_iter()
+                .chain(again)
+                .chain(write(bytes % chunk))
+                .collect()
+        }
+    }
+}
+
+pub(super) const fn model_access(access: FifoAccess) -> Access {
+    match access {
+        FifoAccess::Read => Access::Read,
+        FifoAccess::Write => Access::Write,
+        FifoAccess::ReadWrite => Access::Both,
     }
 }
 

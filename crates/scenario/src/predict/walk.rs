@@ -1,14 +1,16 @@
 //! A script gone through once, for what must be known before the first of its steps.
 
+use std::path::{Component, Path};
+
 use pipeclog_pipemodel::simulate::{ChannelKind, Hold, OnBrokenPipe, ProcessId, Step, Waiting};
 
 use super::NotModelled;
-use super::build::{Builder, list};
+use super::build::{Builder, Place, list};
 use super::found::Who;
-use super::program::{Awaited, Fd, Fds, Started};
-use crate::plan::Wiring;
+use super::program::{Awaited, Fd, Fds, Started, model_access};
 use crate::script::{
-    Background, Descriptor, Intermediates, Op, Script, StdinOp, Times, WouldBlock,
+    Background, BrokenPipe, Descriptor, FifoAccess, FifoUse, Intermediates, Op, Script, Session,
+    StdinOp, Times, WouldBlock,
 };
 
 /// A script on the way.
@@ -17,6 +19,7 @@ pub(super) struct Walk<'a> {
     pub(super) who: Who,
     pub(super) process: ProcessId,
     pub(super) fds: Fds,
+    pub(super) session: Session,
     pub(super) next_writer: u8,
     pub(super) children: Vec<Started>,
     pub(super) uses: Vec<Hold>,
@@ -102,8 +105,9 @@ impl<'a> Builder<'a> {
                     if again && Op::all(ops).any(|op| fails_on_closed(op, walk.fds)) {
                         return Err(NotModelled::Fails);
                     }
+                    check_descriptors(times, ops)?;
                 }
-                Op::Fifo { .. } => return Err(NotModelled::Fifo),
+                Op::Fifo { path, access, then } => self.open_fifo(path, *access, *then, walk)?,
                 Op::Flush { .. }
                 | Op::Sleep { .. }
                 | Op::Compute { .. }
@@ -144,6 +148,7 @@ impl<'a> Builder<'a> {
             Fd::Channel(channel) => match self.family.world.kind(channel) {
                 ChannelKind::Pipe { .. } if bytes <= self.facts.largest_bytes => Ok(()),
                 ChannelKind::Pipe { .. }
+                | ChannelKind::Fifo { .. }
                 | ChannelKind::File { .. }
                 | ChannelKind::Null
                 | ChannelKind::Unmodelled => Err(NotModelled::PipeOnly),
@@ -174,15 +179,48 @@ impl<'a> Builder<'a> {
         }
     }
 
+    fn open_fifo(
+        &mut self,
+        path: &'a Path,
+        access: FifoAccess,
+        then: FifoUse,
+        walk: &mut Walk<'a>,
+    ) -> Result<(), NotModelled> {
+        let known = self.family.fifos.iter().find(|(of, _)| *of == path);
+        let channel = if let Some((_, channel)) = known {
+            *channel
+        } else {
+            if self
+                .family
+                .fifos
+                .iter()
+                .any(|(other, _)| !is_plain(other) || !is_plain(path))
+            {
+                return Err(NotModelled::FifoNames);
+            }
+            let channel = self.family.world.channel(ChannelKind::Fifo {
+                geometry: self.facts.new_pipe,
+            });
+            self.family.fifos.push((path, channel));
+            channel
+        };
+        let breaks =
+            matches!(then, FifoUse::Write(_)) && walk.script.broken_pipe != BrokenPipe::Die;
+        if breaks {
+            return Err(NotModelled::Fails);
+        }
+        let ends = model_access(access).ends();
+        walk.uses
+            .extend(ends.iter().map(|&end| Hold { channel, end }));
+        Ok(())
+    }
+
     fn add_background(
         &mut self,
         background: &'a Background,
         writer: u8,
         walk: &Walk<'a>,
     ) -> Result<Started, NotModelled> {
-        if self.wiring == Wiring::Terminal {
-            return Err(NotModelled::Hangup);
-        }
         let kept = |descriptor| match walk.fds.get(descriptor) {
             Fd::Channel(channel) if background.keep.contains(&descriptor) => Fd::Channel(channel),
             Fd::Channel(_) | Fd::Null | Fd::Closed => Fd::Null,
@@ -198,13 +236,23 @@ impl<'a> Builder<'a> {
             Intermediates::Exit => 0,
         };
         let mut above = Vec::new();
-        let mut parent = walk.process;
+        let mut place = Place {
+            who: Who::Intermediate { writer },
+            writer,
+            parent: walk.process,
+            fds,
+            session: match walk.session {
+                Session::Inherited => background.session,
+                Session::Own => Session::Own,
+            },
+        };
         for _ in 0..between {
-            parent = self.add_process(Who::Intermediate { writer }, parent, fds);
-            above.push(parent);
+            place.parent = self.add_process(place);
+            self.note_hang_up(place.parent, place);
+            above.push(place.parent);
         }
-        let who = Who::Descendant { writer };
-        let mut first = self.add_script(&background.script, who, writer, parent, fds)?;
+        place.who = Who::Descendant { writer };
+        let mut first = self.add_script(&background.script, place)?;
         for process in above.into_iter().rev() {
             let steps = vec![
                 Step::Spawn { process: first },
@@ -233,6 +281,47 @@ fn fails_on_closed(op: &Op, fds: Fds) -> bool {
         Op::Stdin { action, .. } => *action == StdinOp::Never && closed(Descriptor::Stdin),
         Op::Nonblock { stream } | Op::Capacity { stream, .. } => closed(*stream),
         Op::Packet { stream } => closed((*stream).into()),
-        _ => false,
+        Op::Write(_)
+        | Op::Prompt { .. }
+        | Op::Flush { .. }
+        | Op::Sleep { .. }
+        | Op::Compute { .. }
+        | Op::Park {}
+        | Op::Close { .. }
+        | Op::Background(_)
+        | Op::Wait {}
+        | Op::Thread { .. }
+        | Op::Repeat { .. }
+        | Op::Fifo { .. }
+        | Op::Accept {}
+        | Op::Stop {}
+        | Op::Exit { .. }
+        | Op::Die { .. } => false,
     }
+}
+
+/// A FIFO stays open, and one process has so many descriptors at least.
+const DESCRIPTORS_MAX: u64 = 256;
+
+/// A loop that opens FIFOs again and again comes to the end of its descriptors.
+fn check_descriptors(times: &Times, ops: &[Op]) -> Result<(), NotModelled> {
+    let opened = Op::all(ops)
+        .filter(|op| matches!(op, Op::Fifo { .. }))
+        .count() as u64;
+    let in_all = match times {
+        Times::Times(times) => opened.saturating_mul(*times),
+        Times::Endless(_) if opened > 0 => u64::MAX,
+        Times::Endless(_) => 0,
+    };
+    if in_all > DESCRIPTORS_MAX {
+        Err(NotModelled::Fails)
+    } else {
+        Ok(())
+    }
+}
+
+/// Whether a path is the only way to write itself, but for links: `a` and `./a` and `/home/a` may be the same.
+fn is_plain(path: &Path) -> bool {
+    path.components()
+        .all(|component| matches!(component, Component::Normal(_)))
 }

@@ -4,10 +4,10 @@ use std::fmt;
 
 use super::Prediction;
 use super::found::{
-    Blocked, BlockedOn, Ending, Found, LeaderEnding, Leak, NeverReason, Orders, Who,
+    Blocked, BlockedOn, Channel, Ending, Found, LeaderEnding, Leak, NeverReason, Orders, Who,
 };
 use crate::bound::Bound;
-use crate::script::{Descriptor, Stream};
+use crate::script::{FifoAccess, Stream};
 
 impl fmt::Display for Prediction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -125,15 +125,23 @@ impl fmt::Display for BlockedOn {
             } => write!(
                 f,
                 "is blocked in a write to {}, {at_byte} bytes in, of which {unread} are unread",
-                name(*stream)
+                stream
             ),
             Self::Read { stream, at_byte } => write!(
                 f,
                 "is blocked in a read of {}, after {at_byte} bytes",
-                name(*stream)
+                stream
             ),
             Self::ReadBoth => f.write_str("waits for bytes or the end of stdout and stderr"),
-            Self::HangUp { stream } => write!(f, "waits for the end of {}", name(*stream)),
+            Self::HangUp { stream } => write!(f, "waits for the end of {stream}"),
+            Self::Open { fifo, access } => f.write_str(&match access {
+                FifoAccess::Read => {
+                    format!("is blocked in opening the FIFO {fifo:?} for reading, which nobody has open for writing")
+                }
+                FifoAccess::Write | FifoAccess::ReadWrite => {
+                    format!("is blocked in opening the FIFO {fifo:?} for writing, which nobody has open for reading")
+                }
+            }),
             Self::Exit { of, polling } => {
                 let how = if *polling { "polls" } else { "waits" };
                 write!(f, "{how} for the exit of {of}")
@@ -161,10 +169,14 @@ impl fmt::Display for Leak {
     }
 }
 
-fn name(descriptor: Descriptor) -> &'static str {
-    match descriptor {
-        Descriptor::Stdin => "stdin",
-        Descriptor::Stdout => "stdout",
-        Descriptor::Stderr => "stderr",
+impl fmt::Display for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stdin => f.write_str("stdin"),
+            Self::Stdout => f.write_str("stdout"),
+            Self::Stderr => f.write_str("stderr"),
+            // With escapes: the name is the script's.
+            Self::Fifo(path) => write!(f, "the FIFO {path:?}"),
+        }
     }
 }

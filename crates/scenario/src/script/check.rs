@@ -86,7 +86,13 @@ impl Script {
                 Signal::Pipe => "write \"broken_pipe\": \"exit\" or \"go_on\"",
                 Signal::Kill => "nothing can ignore it; leave it out",
                 Signal::Segv | Signal::Abrt => "ignoring it is undefined; leave it out",
-                _ => continue,
+                Signal::Hup
+                | Signal::Int
+                | Signal::Quit
+                | Signal::Alrm
+                | Signal::Term
+                | Signal::Usr1
+                | Signal::Usr2 => continue,
             };
             return Err(ScriptError::whole(
                 format!("ignore has {}", signal.name()),
@@ -235,7 +241,22 @@ fn check_op(script: &Script, op: &Op, place: Place, path: &str) -> Result<(), Sc
             "write to a FIFO opened for reading".into(),
             "open it with \"access\": \"write\"",
         ),
-        _ => Ok(()),
+        Op::Prompt { .. }
+        | Op::Flush { .. }
+        | Op::Stdin { .. }
+        | Op::Sleep { .. }
+        | Op::Compute { .. }
+        | Op::Park {}
+        | Op::Close { .. }
+        | Op::Nonblock { .. }
+        | Op::Capacity { .. }
+        | Op::Packet { .. }
+        | Op::Wait {}
+        | Op::Fifo { .. }
+        | Op::Accept {}
+        | Op::Stop {}
+        | Op::Exit { .. }
+        | Op::Die { .. } => Ok(()),
     }
 }
 
@@ -273,11 +294,25 @@ fn does_something(op: &Op) -> bool {
         Op::Write(write) => write.stdout.0 > 0 || write.stderr.0 > 0,
         Op::Prompt { text, .. } => !text.is_empty(),
         Op::Flush { .. } => false,
-        Op::Thread { .. } => true,
         Op::Repeat { times, ops } => {
             *times != super::Times::Times(0) && ops.iter().any(does_something)
         }
-        _ => true,
+        Op::Thread { .. }
+        | Op::Stdin { .. }
+        | Op::Sleep { .. }
+        | Op::Compute { .. }
+        | Op::Park {}
+        | Op::Close { .. }
+        | Op::Nonblock { .. }
+        | Op::Capacity { .. }
+        | Op::Packet { .. }
+        | Op::Background(_)
+        | Op::Wait {}
+        | Op::Fifo { .. }
+        | Op::Accept {}
+        | Op::Stop {}
+        | Op::Exit { .. }
+        | Op::Die { .. } => true,
     }
 }
 
@@ -286,7 +321,23 @@ fn says_anything(ops: &[Op]) -> bool {
         Op::Write(write) => write.stdout.0 > 0 || write.stderr.0 > 0,
         Op::Prompt { text, .. } => !text.is_empty(),
         Op::Stdin { action, .. } => *action == StdinOp::Echo,
-        _ => false,
+        Op::Flush { .. }
+        | Op::Sleep { .. }
+        | Op::Compute { .. }
+        | Op::Park {}
+        | Op::Close { .. }
+        | Op::Nonblock { .. }
+        | Op::Capacity { .. }
+        | Op::Packet { .. }
+        | Op::Background(_)
+        | Op::Wait {}
+        | Op::Thread { .. }
+        | Op::Repeat { .. }
+        | Op::Fifo { .. }
+        | Op::Accept {}
+        | Op::Stop {}
+        | Op::Exit { .. }
+        | Op::Die { .. } => false,
     })
 }
 
@@ -303,6 +354,22 @@ fn whole_records(ops: &[Op]) -> bool {
         }
         Op::Prompt { text, .. } => text.is_empty(),
         Op::Stdin { action, .. } => *action != StdinOp::Echo,
-        _ => true,
+        Op::Flush { .. }
+        | Op::Sleep { .. }
+        | Op::Compute { .. }
+        | Op::Park {}
+        | Op::Close { .. }
+        | Op::Nonblock { .. }
+        | Op::Capacity { .. }
+        | Op::Packet { .. }
+        | Op::Background(_)
+        | Op::Wait {}
+        | Op::Thread { .. }
+        | Op::Repeat { .. }
+        | Op::Fifo { .. }
+        | Op::Accept {}
+        | Op::Stop {}
+        | Op::Exit { .. }
+        | Op::Die { .. } => true,
     })
 }

@@ -214,6 +214,11 @@ pub enum FifoUse {
     Write(Size),
 }
 
+impl FifoUse {
+    /// Bytes of each read(2) and write(2) of a FIFO, the last one apart.
+    pub const CHUNK_BYTES: u64 = 8192;
+}
+
 fn stdout() -> Stream {
     Stream::Stdout
 }
