@@ -304,11 +304,13 @@ impl<'a> Examination<'a> {
                 .waiting(*id)
                 .is_some_and(|w| w.awaited.iter().any(|a| a.what.shows_full()))
         });
-        let concerns = |s: &Stall| s.writer.pid == target || s.reader.pid == target;
-        let mut stalls = writers.filter_map(|w| stall::find(&self.analysis, self.looks, w));
-        stalls
-            .find(concerns)
-            .map(|s| (Verdict::Stalled, Story::Stall(s)))
+        let stalls: Vec<Stall> = writers
+            .filter_map(|w| stall::find(&self.analysis, self.looks, w))
+            .collect();
+        // One that does not read and hangs as a writer too is told by what he does not do: that is his to change.
+        let reads_not = stalls.iter().find(|s| s.reader.pid == target);
+        let found = reads_not.or_else(|| stalls.iter().find(|s| s.writer.pid == target));
+        found.map(|s| (Verdict::Stalled, Story::Stall(s.clone())))
     }
 
     fn stopped(&self, target: Pid) -> Option<(Verdict, Story)> {

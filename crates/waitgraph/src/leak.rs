@@ -51,6 +51,8 @@ pub(crate) fn find(analysis: &Analysis<'_>, waiting: &Waiting) -> Option<Leak> {
             What::Data { channel } | What::Change { channel, .. } => channel,
             // A wake-up by a child is no way out once only leaked ends are left.
             What::ChildSignal => continue,
+            // A ring with nothing registered waits for the other descriptors of its process, which are in the list.
+            What::Completion if awaited.wakers.is_empty() => continue,
             _ => return None,
         };
         if matches!(channel, Channel::Eventfd { .. }) {

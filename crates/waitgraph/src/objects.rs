@@ -420,6 +420,10 @@ impl Resolver<'_> {
                 // ring is made for.
                 Object::Device { .. } | Object::PtySlave { .. } if d.fd <= 2 => {}
                 object if object.is_ever_ready() => {}
+                // Its exit is complete: whatever the ring sleeps for yet is another thing.
+                Object::Pidfd {
+                    target: Some(target),
+                } if self.world.process(*target).is_some_and(has_exited) => {}
                 _ => self.descriptor(d, Manner::Set(ANYTHING), MAX_NESTING, waiting),
             }
         }

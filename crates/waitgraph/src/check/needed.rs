@@ -222,7 +222,16 @@ impl Checker<'_> {
                     ..
                 }
             );
-            if !stdio && !ready && !matches!(d.object, Object::File { .. } | Object::IoUring { .. })
+            // What has exited already is complete, and no more than the others is slept for.
+            let done = matches!(
+                d.object,
+                Object::Pidfd { target: Some(pid) }
+                    if self.second.processes.iter().any(|p| p.pid == pid && exited(p))
+            );
+            if !stdio
+                && !ready
+                && !done
+                && !matches!(d.object, Object::File { .. } | Object::IoUring { .. })
             {
                 self.object(process, d, RING, table, NESTING, needed)?;
             }
