@@ -18,6 +18,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
+use crate::descriptors::close_all_but;
 use crate::told::Told;
 use crate::tree::{End, Group, Left, Tree, TreeError};
 
@@ -232,17 +233,7 @@ fn hold_nothing_but(own: &[RawFd]) -> Result<(), KeeperError> {
     nix::unistd::dup2_stdout(&null).map_err(system("let go of stdout"))?;
     nix::unistd::dup2_stderr(&null).map_err(system("let go of stderr"))?;
     drop(null);
-    let numbers: Vec<RawFd> = std::fs::read_dir("/proc/self/fd")
-        .map_err(failed)?
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .collect();
-    for number in numbers {
-        if number > 2 && !own.contains(&number) {
-            // EBADF: the listing's own descriptor, closed by now.
-            let _ = nix::unistd::close(number);
-        }
-    }
-    Ok(())
+    close_all_but(own).map_err(failed)
 }
 
 fn parse<T: std::str::FromStr>(text: &OsString) -> Result<T, KeeperError> {

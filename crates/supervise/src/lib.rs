@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod census;
+pub mod descriptors;
 pub mod keeper;
 mod lookout;
 mod send;
