@@ -1,8 +1,9 @@
 //! One cell of the table: what is expected, what is foretold, and what comes.
 
+use pipeclog_scenario::expect::Expect;
 use pipeclog_scenario::outcome::Cell;
 use pipeclog_scenario::predict::PipeFacts;
-use pipeclog_scenario::scenario::{Expect, Scenario};
+use pipeclog_scenario::scenario::Scenario;
 use pipeclog_scenario::strategy::Strategy;
 
 use crate::pool::{Pool, Request};
@@ -21,7 +22,7 @@ pub fn run(pool: &Pool, scenario: &Scenario, strategy: Strategy, facts: PipeFact
         strategy,
         predicted: match expected {
             Expect::NotApplicable { .. } => None,
-            Expect::Completes | Expect::CutShort | Expect::Hangs { .. } | Expect::Fails => {
+            Expect::Completes | Expect::CutShort | Expect::Hangs { .. } | Expect::Harms => {
                 Some(scenario.foretell(strategy, facts))
             }
         },

@@ -8,8 +8,8 @@ use std::str::FromStr as _;
 use nix::sys::signal::Signal;
 use pipeclog_scenario::bound::{Bound, LimitPolicy};
 use pipeclog_scenario::outcome::{CaptureReport, StreamReport, Verdict, Written};
-use pipeclog_scenario::scenario::Scenario;
-use pipeclog_scenario::script::{Ending, Input};
+use pipeclog_scenario::scenario::{Descendants, Scenario};
+use pipeclog_scenario::script::{self, Ending, Input, Script};
 use pipeclog_scenario::strategy::{Delivery, Strategy};
 use pipeclog_scenario::verify::{FaultKind, Source, Verifier, Window};
 use pipeclog_supervise::tree::{End, Left};
@@ -40,20 +40,37 @@ const FAILED: i32 = 125;
 /// The exit code for a strategy that this build or machine cannot run (EX_UNAVAILABLE of sysexits.h).
 const UNSUPPORTED: i32 = 69;
 
-/// Judges a trial.
+/// Judges a trial: what is lost is told before what is harmed, and that before a wrong exit.
 pub(crate) fn judge(scenario: &Scenario, strategy: Strategy, ended: &Ended<'_>) -> Verdict {
-    if ended.report.is_none() {
-        let why = first_line(ended.stderr);
-        return match ended.leader {
-            End::Code(UNSUPPORTED) => Verdict::Skipped { why },
-            other => Verdict::Broken {
-                why: format!(
-                    "the parent made no report, and ended by {}: {why}",
-                    in_words(other)
-                ),
-            },
-        };
+    let Some(report) = ended.report else {
+        return without_report(ended);
+    };
+    loss(scenario, strategy, ended, report)
+        .or_else(|| stopped(ended, report))
+        .or_else(|| harm(scenario, ended))
+        .unwrap_or_else(|| exit(scenario, ended, report))
+}
+
+fn without_report(ended: &Ended<'_>) -> Verdict {
+    let why = first_line(ended.stderr);
+    match ended.leader {
+        End::Code(UNSUPPORTED) => Verdict::Skipped { why },
+        other => Verdict::Broken {
+            why: format!(
+                "the parent made no report, and ended by {}: {why}",
+                in_words(other)
+            ),
+        },
     }
+}
+
+/// The first stream that is not what the parent owes.
+fn loss(
+    scenario: &Scenario,
+    strategy: Strategy,
+    ended: &Ended<'_>,
+    report: &CaptureReport,
+) -> Option<Verdict> {
     let sources = match strategy.delivery() {
         Delivery::Separate => vec![
             ("stdout", Source::Stdout, ended.stdout),
@@ -62,56 +79,77 @@ pub(crate) fn judge(scenario: &Scenario, strategy: Strategy, ended: &Ended<'_>) 
         Delivery::Merged => vec![("stdout", Source::Merged, ended.stdout)],
         Delivery::Nothing => Vec::new(),
     };
-    for (name, source, file) in sources {
-        match compare(scenario, source, file, ended.report, ended.written) {
-            Ok(None) => {}
-            Ok(Some(what)) => {
-                return Verdict::Lost {
-                    stream: name.to_owned(),
-                    what,
-                };
-            }
-            Err(error) => {
-                return Verdict::Broken {
-                    why: format!("failed to verify {name}: {error}"),
-                };
-            }
+    sources.into_iter().find_map(|(name, source, file)| {
+        match compare(scenario, source, file, report, ended.written) {
+            Ok(None) => None,
+            Ok(Some(what)) => Some(Verdict::Lost {
+                stream: name.to_owned(),
+                what,
+            }),
+            Err(error) => Some(Verdict::Broken {
+                why: format!("failed to verify {name}: {error}"),
+            }),
         }
-    }
-    if let Some(stopped) = ended.report.and_then(|report| report.stopped.as_ref()) {
-        return match (stopped.as_str(), ended.leader) {
-            ("deadline", End::Code(TIMED_OUT)) => Verdict::CutShort {
-                by: Bound::Deadline,
-                why: stopped.clone(),
-            },
-            ("limit", End::Code(FAILED)) => Verdict::CutShort {
-                by: Bound::Limit,
-                why: stopped.clone(),
-            },
-            ("deadline", other) => wrong_exit(format!("exit code {TIMED_OUT}"), other),
-            ("limit", other) => wrong_exit(format!("exit code {FAILED}"), other),
-            (other, _) => Verdict::Broken {
-                why: format!("the capture was stopped by {other}, which no scenario asks for"),
-            },
-        };
-    }
+    })
+}
+
+/// What came of a capture that ended the child itself.
+fn stopped(ended: &Ended<'_>, report: &CaptureReport) -> Option<Verdict> {
+    let stopped = report.stopped.as_ref()?;
+    Some(match (stopped.as_str(), ended.leader) {
+        ("deadline", End::Code(TIMED_OUT)) => Verdict::CutShort {
+            by: Bound::Deadline,
+            why: stopped.clone(),
+        },
+        ("limit", End::Code(FAILED)) => Verdict::CutShort {
+            by: Bound::Limit,
+            why: stopped.clone(),
+        },
+        ("deadline", other) => wrong_exit(format!("exit code {TIMED_OUT}"), other),
+        ("limit", other) => wrong_exit(format!("exit code {FAILED}"), other),
+        (other, _) => Verdict::Broken {
+            why: format!("the capture was stopped by {other}, which no scenario asks for"),
+        },
+    })
+}
+
+/// Whether a descendant came to harm: by a broken pipe, or so that it did not end as its script says.
+fn harm(scenario: &Scenario, ended: &Ended<'_>) -> Option<Verdict> {
+    let harmed = |what| Some(Verdict::Harmed { what });
     if ended.descendants_left == Left::Some {
-        return Verdict::Harmed {
-            what: "a descendant that ends by itself did not end".to_owned(),
-        };
+        return harmed("a descendant that ends by itself did not end".to_owned());
     }
-    if let Some(harmed) = ended
-        .descendants
-        .iter()
-        .find(|end| **end == End::Signal(Signal::SIGPIPE))
-    {
-        return Verdict::Harmed {
-            what: format!("a descendant ended by {}", in_words(*harmed)),
-        };
-    }
+    // Those that are killed with the trial may be met at any point of their scripts.
+    let owed = match scenario.descendants {
+        Descendants::Awaited => Some(ends_of_descendants(&scenario.script)),
+        Descendants::Killed => None,
+    };
+    let is_harmed = |end: &&End| match &owed {
+        Some(owed) => !owed.contains(end),
+        None => **end == End::Signal(Signal::SIGPIPE),
+    };
+    let end = ended.descendants.iter().find(is_harmed)?;
+    harmed(format!("a descendant ended by {}", in_words(*end)))
+}
+
+/// How descendants may end: each as its own script says, and whoever only started it, with 0.
+fn ends_of_descendants(script: &Script) -> Vec<End> {
+    let end_of = |ending| match ending {
+        Ending::Code(code) => Some(End::Code(i32::from(code))),
+        Ending::Signal(signal) => signal_of(signal).map(End::Signal),
+    };
+    let own = script.backgrounds().into_iter().filter_map(|background| {
+        let expected = background.script.expected(Input::Pattern(0));
+        expected.ending.and_then(end_of)
+    });
+    own.chain([End::Code(0)]).collect()
+}
+
+/// The bytes are right, and nobody was harmed: whether the parent's exit is the child's.
+fn exit(scenario: &Scenario, ended: &Ended<'_>, report: &CaptureReport) -> Verdict {
     let input = Input::Pattern(scenario.stdin_len());
     match scenario.script.expected(input).ending {
-        Some(ending) if ended.leader == End::Code(code_of(ending)) => cut_by_limit(ended.report),
+        Some(ending) if ended.leader == End::Code(code_of(ending)) => cut_by_limit(report),
         Some(ending) => wrong_exit(format!("exit code {}", code_of(ending)), ended.leader),
         // The child never ends by itself, so whatever the parent exits with is its own decision.
         None => wrong_exit("no end at all".to_owned(), ended.leader),
@@ -119,10 +157,9 @@ pub(crate) fn judge(scenario: &Scenario, strategy: Strategy, ended: &Ended<'_>) 
 }
 
 /// All is right; only, a limit may have kept less than there was.
-fn cut_by_limit(report: Option<&CaptureReport>) -> Verdict {
-    let cut = report
+fn cut_by_limit(report: &CaptureReport) -> Verdict {
+    let cut = [("stdout", &report.stdout), ("stderr", &report.stderr)]
         .into_iter()
-        .flat_map(|report| [("stdout", &report.stdout), ("stderr", &report.stderr)])
         .find(|(_, stream)| stream.kept < stream.seen);
     match cut {
         None => Verdict::Completed,
@@ -154,12 +191,12 @@ pub(crate) fn in_words(end: End) -> String {
 pub(crate) fn code_of(ending: Ending) -> i32 {
     match ending {
         Ending::Code(code) => i32::from(code),
-        Ending::Signal(signal) => {
-            let number = Signal::from_str(&format!("SIG{}", signal.name()))
-                .map_or(0, |signal| signal as i32);
-            128 + number
-        }
+        Ending::Signal(signal) => 128 + signal_of(signal).map_or(0, |signal| signal as i32),
     }
+}
+
+fn signal_of(signal: script::Signal) -> Option<Signal> {
+    Signal::from_str(&format!("SIG{}", signal.name())).ok()
 }
 
 /// The first fault in words; nothing if the file is what the parent owes.
@@ -167,36 +204,25 @@ fn compare(
     scenario: &Scenario,
     source: Source,
     file: &File,
-    report: Option<&CaptureReport>,
+    report: &CaptureReport,
     written: Written,
 ) -> io::Result<Option<String>> {
-    let stream = report.map(|report| match source {
+    let stream = match source {
         Source::Stdout | Source::Merged => &report.stdout,
         Source::Stderr => &report.stderr,
-    });
-    let stopped = report.is_some_and(|report| report.stopped.is_some());
+    };
+    let stopped = report.stopped.is_some();
     // A descendant that still held the stream owes nothing: the capture was told to end without it.
-    let ended_early =
-        |stream: &StreamReport| !matches!(stream.end.as_str(), "end of file" | "not captured");
-    let without_descendants = stream.is_some_and(ended_early) && !stopped;
+    let ended_early = !matches!(stream.end.as_str(), "end of file" | "not captured");
+    let without_descendants = ended_early && !stopped;
     let alone = without_descendants.then(|| scenario.script.without_descendants());
     let script = alone.as_ref().unwrap_or(&scenario.script);
     let input = Input::Pattern(scenario.stdin_len());
     let window = window(scenario, source, stream);
     let mut verifier =
         Verifier::of_window(script, source, input, window).map_err(io::Error::other)?;
-    let mut block = vec![0; 256 << 10];
-    let mut at = 0;
-    loop {
-        let got = file.read_at(&mut block, at)?;
-        if got == 0 {
-            break;
-        }
-        let (bytes, _) = block.split_at(got);
-        verifier.push(bytes);
-        at += bytes.len() as u64;
-    }
-    let fault = verifier.finish().fault;
+    let at = push_all(&mut verifier, file)?;
+    let found = verifier.finish();
     // What had been written when the deadline passed was in the pipe, and comes back.
     let owed = if scenario.parent.limit.is_none() && stopped {
         written_to(source, written)
@@ -208,15 +234,39 @@ fn compare(
             "the end after {at} bytes, where {owed} had been written"
         )));
     }
+    // The end of file comes when the last descendant has closed the stream: then all of theirs is owed too.
+    let is_whole = stream.end == "end of file" && !stopped && scenario.parent.limit.is_none();
+    if found.fault.is_none() && is_whole && found.background_missing > 0 {
+        return Ok(Some(format!(
+            "the end after {at} bytes, where descendants wrote {} more",
+            found.background_missing
+        )));
+    }
     // A capture that was told to stop owes what it has got, in order, and no more.
-    Ok(fault
+    Ok(found
+        .fault
         .filter(|fault| !(stopped && matches!(fault.kind, FaultKind::Truncated { .. })))
         .map(|fault| fault.to_string()))
 }
 
+/// Hands a file to the verifier, and says how long it is.
+fn push_all(verifier: &mut Verifier, file: &File) -> io::Result<u64> {
+    let mut block = vec![0; 256 << 10];
+    let mut at = 0;
+    loop {
+        let got = file.read_at(&mut block, at)?;
+        if got == 0 {
+            return Ok(at);
+        }
+        let (bytes, _) = block.split_at(got);
+        verifier.push(bytes);
+        at += bytes.len() as u64;
+    }
+}
+
 /// The part of a stream that a limit lets the parent keep.
-fn window(scenario: &Scenario, source: Source, stream: Option<&StreamReport>) -> Window {
-    let (Some(limit), Some(stream)) = (scenario.parent.limit, stream) else {
+fn window(scenario: &Scenario, source: Source, stream: &StreamReport) -> Window {
+    let Some(limit) = scenario.parent.limit else {
         return Window::WHOLE;
     };
     // A strategy that hands the streams through keeps nothing, so it limits nothing.
@@ -266,3 +316,6 @@ pub(crate) fn first_line(file: &File) -> String {
         .unwrap_or("it did not say why")
         .to_owned()
 }
+
+#[cfg(test)]
+mod tests;

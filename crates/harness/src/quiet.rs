@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use crate::watch::Patience;
 use pipeclog_scenario::outcome::{EndedBy, Role};
 use pipeclog_waitgraph::snapshot::{Pid, Process, Snapshot, State, Task, Timeout, Wait};
 
@@ -49,25 +50,92 @@ impl Cast {
     }
 }
 
-/// What two looks, `first` before `second`, say of a trial; nothing if something moved, or will by a timer of its own within
-/// `bound`.
-pub(crate) fn judge(
-    first: &Snapshot,
-    second: &Snapshot,
-    cast: Cast,
-    bound: Duration,
-) -> Option<EndedBy> {
-    let mut polls = false;
+/// Looks at a trial between which nothing moved.
+#[derive(Debug)]
+pub(crate) struct Window {
+    first: Snapshot,
+    last: Snapshot,
+    /// Nothing at the first look.
+    ended_by: Option<EndedBy>,
+}
+
+impl Window {
+    /// A window of one look, which says nothing yet.
+    pub(crate) fn new(look: Snapshot) -> Self {
+        Self {
+            first: look.clone(),
+            last: look,
+            ended_by: None,
+        }
+    }
+
+    /// The window with one more look; a new one if something moved.
+    pub(crate) fn then(self, look: Snapshot, cast: Cast, bound: Duration) -> Self {
+        match motion(&self.last, &look, cast, bound) {
+            Motion::None(ended_by) => Self {
+                first: self.first,
+                last: look,
+                ended_by: Some(ended_by),
+            },
+            // A parent that polls is met awake now and then. The next look is held against the last at which it slept, so
+            // whatever it did meanwhile to the others will show.
+            Motion::ParentRuns => self,
+            Motion::Some => Self::new(look),
+        }
+    }
+
+    /// What kind of hang it is, once nothing has moved for long enough.
+    pub(crate) fn hang(&self, patience: Patience) -> Option<EndedBy> {
+        let still_ms = self.last.scan.at_ms.saturating_sub(self.first.scan.at_ms);
+        let enough = match self.ended_by? {
+            EndedBy::Polling => patience.polling,
+            EndedBy::Proof
+            | EndedBy::Quiescence
+            | EndedBy::LeaderGone
+            | EndedBy::Diagnosis
+            | EndedBy::Deadline => patience.quiet,
+        };
+        self.ended_by
+            .filter(|_| Duration::from_millis(still_ms) >= enough)
+    }
+
+    /// Its first look.
+    pub(crate) fn first(&self) -> &Snapshot {
+        &self.first
+    }
+}
+
+/// What two looks, one before the other, say of a trial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Motion {
+    /// Nothing moved, nor will by a timer of its own within the bound.
+    None(EndedBy),
+    /// The parent alone was awake in the second.
+    ParentRuns,
+    /// Something moved, or will, or came or went.
+    Some,
+}
+
+fn motion(first: &Snapshot, second: &Snapshot, cast: Cast, bound: Duration) -> Motion {
+    let (mut polls, mut runs) = (false, false);
     for (role, process) in cast.members(second) {
-        let before = first
+        let Some(before) = first
             .process(process.pid)
-            .filter(|before| before.start_ticks == process.start_ticks)?;
+            .filter(|before| before.start_ticks == process.start_ticks)
+        else {
+            return Motion::Some;
+        };
         for task in &process.tasks {
-            let before = before.tasks.iter().find(|before| before.tid == task.tid)?;
-            match activity(before, task, bound) {
-                Activity::None => {}
-                Activity::Sleeps if role == Role::Parent => polls = true,
-                Activity::Sleeps | Activity::Runs => return None,
+            let Some(before) = before.tasks.iter().find(|before| before.tid == task.tid) else {
+                return Motion::Some;
+            };
+            match (activity(before, task, bound), role) {
+                (Activity::None, _) => {}
+                (Activity::Sleeps, Role::Parent) => polls = true,
+                (Activity::Runs, Role::Parent) => runs = true,
+                (Activity::Sleeps | Activity::Runs, Role::Child | Role::Descendant) => {
+                    return Motion::Some;
+                }
             }
         }
     }
@@ -75,13 +143,15 @@ pub(crate) fn judge(
         cast.members(second)
             .any(|(role, process)| role == wanted && !is_dead(process))
     };
-    Some(if polls {
-        EndedBy::Polling
+    if runs {
+        Motion::ParentRuns
+    } else if polls {
+        Motion::None(EndedBy::Polling)
     } else if !living(Role::Child) && living(Role::Descendant) {
-        EndedBy::LeaderGone
+        Motion::None(EndedBy::LeaderGone)
     } else {
-        EndedBy::Quiescence
-    })
+        Motion::None(EndedBy::Quiescence)
+    }
 }
 
 fn is_dead(process: &Process) -> bool {
@@ -143,3 +213,6 @@ fn wakes_within(wait: &Wait, bound: Duration) -> bool {
         | Wait::FifoOpen { .. } => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

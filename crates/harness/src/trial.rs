@@ -16,11 +16,12 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::SigSet;
 use nix::sys::stat::Mode;
 use pipeclog_chatty::Ledger;
+use pipeclog_scenario::expect::Expect;
 use pipeclog_scenario::outcome::{
     CaptureReport, Measured, Outcome, Seen, Verdict, Writing, Written,
 };
 use pipeclog_scenario::pattern::{self, Tag};
-use pipeclog_scenario::scenario::{Descendants, Expect, Scenario};
+use pipeclog_scenario::scenario::{Descendants, Scenario};
 use pipeclog_supervise::tree::{End, Group, Left, Reaped, Tree, TreeError};
 use pipeclog_waitgraph::snapshot::Snapshot;
 

@@ -7,10 +7,10 @@ use pipeclog_procscan::{ScanError, Scanner, Selection};
 use pipeclog_scenario::outcome::{EndedBy, Hang};
 use pipeclog_supervise::tree::{Left, Tree};
 use pipeclog_waitgraph::snapshot::{Pid, Snapshot};
-use pipeclog_waitgraph::{Diagnosis, Verdict, diagnose};
+use pipeclog_waitgraph::{Verdict, diagnose};
 
 use crate::evidence;
-use crate::quiet::{self, Cast};
+use crate::quiet::{Cast, Window};
 use crate::stop::{Stop, Woken};
 
 /// Most trials end before this, unwatched.
@@ -20,11 +20,8 @@ const TICK: Duration = Duration::from_millis(10);
 /// How long nothing may move before a trial is ended. Nothing in a trial depends on time, so this only covers what a
 /// look does not see: work that the kernel has taken over for a task that sleeps (a terminal's line discipline).
 const QUIET_FOR: Duration = Duration::from_millis(500);
-/// How long a parent may poll a child that does not move: it comes back from many sleeps, and reads nothing.
-const POLLING_FOR: Duration = Duration::from_millis(500);
-
-/// Milliseconds between the looks that are kept of a quiet, for a diagnosis that needs several.
-const BETWEEN_KEPT_MS: u64 = 250;
+/// How long a parent may poll a child that does not move: over so long a window of looks the engine tells a stall.
+const POLLING_FOR: Duration = Duration::from_millis(1_000);
 
 /// Between looks at descendants that are awaited.
 const DESCENDANTS_TICK: Duration = Duration::from_millis(1);
@@ -100,33 +97,30 @@ pub(crate) fn until_end_or_hang(
     };
     let selection = Selection::Tree(vec![observer]);
     let mut scanner = Scanner::new("/proc")?;
-    let mut quiet: Option<Quiet> = None;
+    let mut window: Option<Window> = None;
     let mut stuck_since: Option<Instant> = None;
+    let mut clock = Clock::new(started);
     loop {
         let look = scanner.scan(&selection)?;
         let confirmed = scanner.confirm(&selection, &look)?;
-        let diagnosis = diagnose(&[look, confirmed.clone()], cast.parent);
+        let diagnosis = diagnose(&[look.clone(), confirmed.clone()], cast.parent);
         at_each_look(&confirmed, cast);
-        quiet = Quiet::after(quiet, confirmed, cast, patience.deadline);
+        let still = match window.take() {
+            Some(window) => window.then(confirmed.clone(), cast, patience.deadline),
+            None => Window::new(confirmed.clone()),
+        };
         stuck_since = match diagnosis.verdict() {
             Verdict::Deadlocked { .. } | Verdict::Leaked => {
                 stuck_since.or_else(|| Some(Instant::now()))
             }
             _ => None,
         };
-        let stuck_for = stuck_since.map_or(Duration::ZERO, |since| since.elapsed());
-        let stuck_for_long = patience.probable.is_some_and(|bound| stuck_for >= bound);
-        let hung = match (diagnosis.verdict(), &quiet) {
-            (Verdict::Deadlocked { proof, .. }, _)
-                if proof.is_strict() && stuck_for >= patience.proof =>
-            {
-                Some(EndedBy::Proof)
-            }
-            (_, Some(quiet)) if quiet.is_long_enough(patience) => quiet.ended_by,
-            _ if stuck_for_long => Some(EndedBy::Diagnosis),
-            _ if started.elapsed() >= patience.deadline => Some(EndedBy::Deadline),
-            _ => None,
+        let seen = Seen {
+            still: still.hang(patience),
+            stuck: stuck_since.map(|since| since.elapsed()),
+            spent: clock.spent(Instant::now()),
         };
+        let hung = hung(diagnosis.verdict(), seen, patience);
         // It may have ended since the look.
         if ended_within(
             tree,
@@ -135,82 +129,71 @@ pub(crate) fn until_end_or_hang(
         )? {
             return Ok(Watched::Ended);
         }
-        if let (Some(ended_by), Some(quiet)) = (hung, &quiet) {
-            let diagnosis = match ended_by {
-                EndedBy::Polling => quiet.over_all_of_it(cast),
-                EndedBy::Proof
-                | EndedBy::Quiescence
-                | EndedBy::LeaderGone
-                | EndedBy::Diagnosis
-                | EndedBy::Deadline => diagnosis,
-            };
+        if let Some(ended_by) = hung {
             return Ok(Watched::Hung(Hang {
                 ended_by,
                 after_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-                blocked: evidence::blocked(&quiet.last, cast),
-                diagnosis: Some(Box::new(diagnosis.report().clone())),
+                blocked: evidence::blocked(&confirmed, cast),
+                // Over the whole window, in which a stall shows; a proof stands on the last two looks alone.
+                diagnosis: Some(Box::new(
+                    diagnose(&[still.first().clone(), look, confirmed], cast.parent)
+                        .report()
+                        .clone(),
+                )),
             }));
         }
+        window = Some(still);
     }
 }
 
-/// How long nothing has moved.
-struct Quiet {
-    since: Instant,
-    /// Nothing at the first look.
-    ended_by: Option<EndedBy>,
-    /// Earlier looks of the same quiet, far apart.
-    before: Vec<Snapshot>,
-    last: Snapshot,
+/// What a watch has seen by now.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    /// What kind of hang it is, if nothing has moved for long enough.
+    still: Option<EndedBy>,
+    /// How long a deadlock or a leak has been seen at each look.
+    stuck: Option<Duration>,
+    /// How long the trial has been watched.
+    spent: Duration,
 }
 
-impl Quiet {
-    fn after(before: Option<Self>, look: Snapshot, cast: Cast, bound: Duration) -> Option<Self> {
-        let judged = before
-            .as_ref()
-            .and_then(|before| quiet::judge(&before.last, &look, cast, bound));
-        let (since, earlier) = match (before, judged) {
-            (Some(before), Some(_)) => (before.since, before.kept()),
-            _ => (Instant::now(), Vec::new()),
-        };
-        Some(Self {
-            since,
-            ended_by: judged,
-            before: earlier,
-            last: look,
-        })
-    }
-
-    /// The looks to keep when another one follows. The first one of all is none: what came before it was no quiet.
-    fn kept(mut self) -> Vec<Snapshot> {
-        let is_far = self.before.last().is_none_or(|kept| {
-            self.last.scan.at_ms.saturating_sub(kept.scan.at_ms) >= BETWEEN_KEPT_MS
-        });
-        if self.ended_by.is_some() && is_far {
-            self.before.push(self.last);
+/// What ends a trial now, if anything does. Only a proof that needs no assumption is called a proof.
+fn hung(verdict: &Verdict, seen: Seen, patience: Patience) -> Option<EndedBy> {
+    let stuck = seen.stuck.unwrap_or(Duration::ZERO);
+    let is_stuck = seen.stuck.is_some() && patience.probable.is_some_and(|bound| stuck >= bound);
+    match verdict {
+        Verdict::Deadlocked { proof, .. } if proof.is_strict() && stuck >= patience.proof => {
+            Some(EndedBy::Proof)
         }
-        self.before
+        _ if seen.still.is_some() => seen.still,
+        _ if is_stuck => Some(EndedBy::Diagnosis),
+        _ => (seen.spent >= patience.deadline).then_some(EndedBy::Deadline),
     }
+}
 
-    /// A parent that polls runs between any two looks; that it never reads shows in many.
-    fn over_all_of_it(&self, cast: Cast) -> Diagnosis {
-        let mut looks = self.before.clone();
-        looks.push(self.last.clone());
-        diagnose(&looks, cast.parent)
-    }
+/// How long a trial has been watched. Time in which the watchdog itself was stopped (Ctrl-Z) does not count, or a trial
+/// would be cut off for it; so no step counts for more than a look can take.
+#[derive(Debug)]
+struct Clock {
+    spent: Duration,
+    last: Instant,
+}
 
-    fn is_long_enough(&self, patience: Patience) -> bool {
-        match self.ended_by {
-            None => false,
-            Some(EndedBy::Polling) => self.since.elapsed() >= patience.polling,
-            Some(
-                EndedBy::Proof
-                | EndedBy::Quiescence
-                | EndedBy::LeaderGone
-                | EndedBy::Diagnosis
-                | EndedBy::Deadline,
-            ) => self.since.elapsed() >= patience.quiet,
+impl Clock {
+    /// The longest step that counts whole.
+    const STEP: Duration = Duration::from_secs(1);
+
+    fn new(started: Instant) -> Self {
+        Self {
+            spent: Duration::ZERO,
+            last: started,
         }
+    }
+
+    fn spent(&mut self, now: Instant) -> Duration {
+        self.spent += now.saturating_duration_since(self.last).min(Self::STEP);
+        self.last = now;
+        self.spent
     }
 }
 
@@ -243,5 +226,78 @@ fn ended_within(tree: &Tree, stop: &Stop, timeout: Duration) -> Result<bool, Wat
         Woken::Ready => Ok(true),
         Woken::Timeout => Ok(false),
         Woken::Stop => Err(WatchError::Stopped),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEADLINE: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn a_deadline_proves_nothing_but_that_it_has_passed() {
+        let before = DEADLINE - Duration::from_nanos(1);
+        let judged = |verdict, still, spent| {
+            let seen = Seen {
+                still,
+                stuck: None,
+                spent,
+            };
+            hung(&verdict, seen, Patience::with_our_own(DEADLINE))
+        };
+        for verdict in [
+            Verdict::Leaked,
+            Verdict::Stalled,
+            Verdict::Stopped,
+            Verdict::Waiting,
+            Verdict::Progressing,
+            Verdict::Unproven,
+        ] {
+            assert_eq!(judged(verdict.clone(), None, before), None, "{verdict:?}");
+            assert_eq!(
+                judged(verdict.clone(), None, DEADLINE),
+                Some(EndedBy::Deadline),
+                "{verdict:?}"
+            );
+            let quiet = Some(EndedBy::Quiescence);
+            assert_eq!(
+                judged(verdict.clone(), quiet, DEADLINE),
+                quiet,
+                "{verdict:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn time_in_which_the_watchdog_was_stopped_does_not_count() {
+        let started = Instant::now();
+        let mut clock = Clock::new(started);
+        let tenth = Duration::from_millis(100);
+        assert_eq!(clock.spent(started + tenth), tenth);
+        let after_an_hour = started + Duration::from_secs(3600);
+        assert_eq!(clock.spent(after_an_hour), tenth + Clock::STEP);
+        assert_eq!(clock.spent(after_an_hour + tenth), tenth * 2 + Clock::STEP);
+    }
+
+    #[test]
+    fn what_is_only_probable_ends_a_trial_where_it_may_and_after_its_time() {
+        let bound = Duration::from_secs(1);
+        let ended = |probable, stuck| {
+            let patience = Patience {
+                probable,
+                ..Patience::with_our_own(DEADLINE)
+            };
+            let seen = Seen {
+                still: None,
+                stuck,
+                spent: bound,
+            };
+            hung(&Verdict::Leaked, seen, patience)
+        };
+        assert_eq!(ended(Some(bound), Some(bound)), Some(EndedBy::Diagnosis));
+        assert_eq!(ended(Some(bound), Some(bound / 2)), None);
+        assert_eq!(ended(Some(bound), None), None);
+        assert_eq!(ended(None, Some(bound)), None);
     }
 }

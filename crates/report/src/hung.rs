@@ -1,13 +1,13 @@
 //! Trials that hung as expected, by class and by family.
 
+use pipeclog_scenario::expect::Expect;
 use pipeclog_scenario::outcome::{Cell, Hang, Verdict};
-use pipeclog_scenario::scenario::Expect;
 use pipeclog_waitgraph::class::Class;
 
 /// The class of the cell's hang, and the hang; nothing if it did not hang, or was not expected to.
 pub(crate) fn class(cell: &Cell) -> Option<(Class, &Hang)> {
     match (&cell.expected, &cell.outcome.verdict) {
-        (Expect::Hangs { class }, Verdict::Hung(hang)) => Some((*class, hang)),
+        (Expect::Hangs(expected), Verdict::Hung(hang)) => Some((expected.class, hang)),
         _ => None,
     }
 }

@@ -8,6 +8,7 @@ pub mod boundary;
 pub mod capacity;
 pub mod check;
 pub mod claims;
+pub mod expect;
 pub mod family;
 pub mod languages;
 pub mod machine;

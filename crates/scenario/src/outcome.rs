@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use pipeclog_waitgraph::class::Class;
-use pipeclog_waitgraph::report::{Kind, Report, VerdictName};
+use pipeclog_waitgraph::report::{Kind, Report};
 use pipeclog_waitgraph::snapshot::Untrusted;
 use serde::{Deserialize, Serialize};
 
@@ -11,10 +10,10 @@ use crate::bound::Bound;
 use crate::boundary::Boundary;
 use crate::capacity::{Filled, Held};
 use crate::claims::{Settled, Standing};
+use crate::expect::Expect;
 use crate::languages::Surveyed;
 use crate::machine::Machine;
 use crate::predict::{BlockedOn, Ending, Foretold, Found, Orders, Prediction, Who};
-use crate::scenario::Expect;
 use crate::script::Stream;
 use crate::strategy::Strategy;
 use crate::throughput::{Samples, Throughput};
@@ -72,7 +71,7 @@ pub enum Verdict {
         /// Of the parent.
         found: String,
     },
-    /// A background child of the trial was killed by SIGPIPE: the parent closed its stream too early.
+    /// A background child of the trial met a broken pipe (SIGPIPE, EPIPE): the parent closed its stream too early.
     Harmed {
         /// How it ended.
         what: String,
@@ -360,13 +359,15 @@ impl Cell {
         match (&self.expected, &self.outcome.verdict) {
             (Expect::Completes, Verdict::Completed)
             | (Expect::CutShort, Verdict::CutShort { .. })
-            | (Expect::Fails, Verdict::WrongExit { .. } | Verdict::Lost { .. }) => true,
-            (Expect::Hangs { class }, Verdict::Hung(hang)) => hang.fits(*class),
+            | (Expect::Harms, Verdict::Harmed { .. }) => true,
+            (Expect::Hangs(expected), Verdict::Hung(hang)) => {
+                expected.contradiction(hang).is_none()
+            }
             (
                 Expect::Completes
                 | Expect::CutShort
-                | Expect::Hangs { .. }
-                | Expect::Fails
+                | Expect::Harms
+                | Expect::Hangs(_)
                 | Expect::NotApplicable { .. },
                 Verdict::Completed
                 | Verdict::CutShort { .. }
@@ -444,26 +445,6 @@ impl Outcome {
 }
 
 impl Hang {
-    /// Whether the engine's class is `class`, or it names it as one that the same facts fit. Where it has found no more
-    /// than a wait, or names no class, that there is a hang must do.
-    fn fits(&self, class: Class) -> bool {
-        let Some(diagnosis) = &self.diagnosis else {
-            return true;
-        };
-        match diagnosis.verdict {
-            // Cut off while it moved: no hang.
-            VerdictName::Progressing if self.ended_by == EndedBy::Deadline => false,
-            VerdictName::Waiting | VerdictName::Progressing | VerdictName::Unproven => true,
-            VerdictName::Deadlocked
-            | VerdictName::Leaked
-            | VerdictName::Stalled
-            | VerdictName::Stopped => {
-                diagnosis.class.is_none_or(|found| found == class)
-                    || diagnosis.related.contains(&class)
-            }
-        }
-    }
-
     /// Whether what is proven of it fits how it was foretold to end.
     fn may_be(&self, ending: Ending) -> bool {
         match ending {

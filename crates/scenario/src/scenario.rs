@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::bound::{Limit, LimitPolicy};
+use crate::expect::Expect;
 use crate::family::{self, Axis, FamilyError};
 use crate::plan::AfterExit;
 use crate::predict::{self, PipeFacts, Prediction};
@@ -133,46 +134,12 @@ pub struct Condition {
     pub stdin_over: Option<Size>,
 }
 
-/// What must come of a trial.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "outcome", deny_unknown_fields)]
-pub enum Expect {
-    /// The parent exits with the child's code and hands on every byte that the strategy delivers.
-    Completes,
-    /// The parent ends in bounded time, and what it hands on is a right beginning or end of each stream.
-    CutShort,
-    /// Nothing moves any more. The class is a slug of `pipeclog explain`.
-    Hangs {
-        /// Which hang.
-        class: Class,
-    },
-    /// The parent or the child ends with an error of its own, in bounded time.
-    Fails,
-    /// The combination means nothing, and is not run.
-    NotApplicable {
-        /// Why.
-        why: String,
-    },
-}
-
 /// Scripts of more steps (nearly all of which are write(2) calls) are in the slow tier: 65,537 writes of one byte are
 /// not, 64 MiB in lines of 80 bytes are.
 const STEPS_OF_A_QUICK_SCENARIO: usize = 140_000;
 
 /// The axis that tables fold into one row.
 const SIZE_AXIS: &str = "size";
-
-impl std::fmt::Display for Expect {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Completes => f.write_str("completes"),
-            Self::CutShort => f.write_str("is cut short"),
-            Self::Hangs { class } => write!(f, "hangs ({})", class.slug()),
-            Self::Fails => f.write_str("fails"),
-            Self::NotApplicable { why } => write!(f, "not run: {why}"),
-        }
-    }
-}
 
 /// A file of `fixtures/scenarios`.
 #[derive(Clone, Debug, Deserialize)]

@@ -14,9 +14,10 @@ use std::sync::Arc;
 use libtest_mimic::{Arguments, Failed, Trial};
 use pipeclog_harness::pool::Pool;
 use pipeclog_harness::{cell, fixtures, machine};
+use pipeclog_scenario::expect::Expect;
 use pipeclog_scenario::outcome::{Agreement, Verdict};
 use pipeclog_scenario::predict::{Foretold, PipeFacts};
-use pipeclog_scenario::scenario::{Expect, Scenario};
+use pipeclog_scenario::scenario::Scenario;
 use pipeclog_scenario::strategy::Strategy;
 
 fn main() -> std::process::ExitCode {
@@ -79,12 +80,23 @@ fn run(
             Ok(())
         }
         Agreement::Differs => {
-            let foretold = cell.contradiction().unwrap_or_default();
-            Err(format!(
-                "{}; expected: {}; {foretold}",
-                cell.outcome.verdict, cell.expected
-            )
-            .into())
+            let foretold = cell.contradiction();
+            let told = match (&cell.expected, &cell.outcome.verdict) {
+                (Expect::Hangs(expected), Verdict::Hung(hang)) => expected.contradiction(hang),
+                _ => None,
+            };
+            let lines = [
+                Some(cell.outcome.verdict.to_string()),
+                Some(format!("expected: {}", cell.expected)),
+                told,
+                foretold,
+            ];
+            Err(lines
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>()
+                .join("\n")
+                .into())
         }
     }
 }

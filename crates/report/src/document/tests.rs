@@ -2,16 +2,17 @@
 
 use pipeclog_scenario::boundary::{Boundary, Found, Layout};
 use pipeclog_scenario::capacity::Filled;
+use pipeclog_scenario::expect::{Expect, ExpectedHang, Told};
 use pipeclog_scenario::machine::{Build, Machine};
 use pipeclog_scenario::outcome::{
     Blocked, Cell, Effort, EndedBy, Hang, Outcome, Results, Role, Verdict, Written,
 };
 use pipeclog_scenario::predict::Foretold;
-use pipeclog_scenario::scenario::Expect;
 use pipeclog_scenario::strategy::Strategy;
 use pipeclog_scenario::throughput::{Sample, Samples, Series, Throughput};
 use pipeclog_waitgraph::class::Class;
 use pipeclog_waitgraph::classes::Classes;
+use pipeclog_waitgraph::report::Report;
 use pipeclog_waitgraph::snapshot::Untrusted;
 use proptest::prelude::*;
 
@@ -39,15 +40,27 @@ fn hang(comm: &str) -> Hang {
         ended_by: EndedBy::Proof,
         after_ms: 30,
         blocked: vec![blocked(7, Role::Parent, "wait for a child"), child],
-        diagnosis: None,
+        diagnosis: Some(Box::new(proven())),
     }
+}
+
+/// What the engine says of such a hang, without the parts that a document of outcomes does not show.
+fn proven() -> Report {
+    let report = serde_json::json!({
+        "schema_version": 1, "verdict": "deadlocked", "confidence": "proven", "finding": "proven",
+        "deadlock": "artificial", "class": "wait-then-read", "related": [], "headline": "deadlock, proven: sh (7) waits for sh (8) to exit; sh (8) waits to write to pipe:[4711], which only sh (7) reads",
+        "target": {
+            "task": {"pid": 7, "tid": 7}, "start_ticks": 0, "name": "sh", "thread": null, "command": [], "age_ms": 30
+        },
+        "members": [], "culprit": null, "fix": null, "inside": [], "assumptions": [], "closed_world": [],
+        "gaps": [], "beside": [], "looks": 2, "observed_ms": 10, "certificate": null
+    });
+    serde_json::from_value(report).unwrap()
 }
 
 fn cell(scenario: &str, size: Option<u64>, strategy: Strategy, verdict: Verdict) -> Cell {
     let expected = match verdict {
-        Verdict::Hung(_) => Expect::Hangs {
-            class: Class::WaitThenRead,
-        },
+        Verdict::Hung(_) => Expect::Hangs(ExpectedHang::new(Class::WaitThenRead, Told::Proven)),
         _ => Expect::Completes,
     };
     Cell {
@@ -188,7 +201,7 @@ With 1,048,576 bytes the fastest of the first kind was `poll`, 510 µs in the me
 | --- | --: | --: |
 | `boundary`: `stdout` | **≥ 65,537** | ok |
 
-**ok**: the parent ends with the child's exit code and every byte. **≥ N**: hangs with N bytes and with all larger sizes that were run, and is ok with all smaller ones. **hangs**: with every size. **cut**: ends in time with a right part of the output, as it was told to. **fails**: ends in time with an error, as it must here. **–**: has no meaning here, or was not run.
+**ok**: the parent ends with the child's exit code and every byte. **≥ N**: hangs with N bytes and with all larger sizes that were run, and is ok with all smaller ones. **hangs**: with every size. **cut**: ends in time with a right part of the output, as it was told to. **harms**: a background child meets a broken pipe, as it must here. **–**: has no meaning here, or was not run.
 
 4 trials came out as expected, 0 did not, 0 were skipped.
 
@@ -225,6 +238,8 @@ Pipes of this kernel were filled with writes of 2 sizes; the least of them held 
 The parent waits for the child to exit, the child waits for room in a pipe, and the only reader of that pipe is the parent.
 
 Seen with `wait_then_read` on `boundary/stdout-65537`. The child had written 0 bytes to stdout and 0 to stderr. It was ended by the proof that it would never end.
+
+> deadlock, proven: the parent waits for the child to exit; the child waits to write to pipe A, which only the parent reads.
 
 - The parent (sh): wait for a child.
 - The child (sh): write on descriptor 1, pipe A; the other end is held by the parent.

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use pipeclog_scenario::expect::Expect;
 use pipeclog_scenario::predict::{Ending, Foretold, PipeFacts, Prediction};
-use pipeclog_scenario::scenario::{Expect, Scenario, read_family};
+use pipeclog_scenario::scenario::{Scenario, read_family};
 use pipeclog_scenario::strategy::Strategy;
 
 /// Nobody waits so long: a parent that completes only later counts as one that hangs.
@@ -49,7 +50,7 @@ fn agrees(prediction: &Prediction, expected: &Expect) -> Option<bool> {
         Expect::Completes => Some(come == Come::Completes),
         Expect::Hangs { .. } => Some(come == Come::Hangs),
         Expect::CutShort => Some(come == Come::CutShort),
-        Expect::Fails | Expect::NotApplicable { .. } => None,
+        Expect::Harms | Expect::NotApplicable { .. } => None,
     }
 }
 
