@@ -10,6 +10,7 @@ use pipeclog_scenario::script::{
 };
 
 use crate::ledger::LedgerFile;
+use crate::source::{SourceError, read_script};
 
 /// Writes what it is told to, and nothing else: the child for every way to capture a program's output.
 ///
@@ -111,13 +112,8 @@ pub(crate) enum Task {
 /// What was wrong with the arguments beyond what clap knows.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ArgsError {
-    #[error("failed to read {path}: {source}")]
-    Read {
-        path: PathBuf,
-        source: std::io::Error,
-    },
-    #[error("{path}: {source}")]
-    Script { path: PathBuf, source: ScriptError },
+    #[error(transparent)]
+    Source(#[from] SourceError),
     #[error(transparent)]
     Flags(#[from] ScriptError),
     #[error("failed to create the ledger {path}: {source}")]
@@ -133,7 +129,7 @@ impl Args {
             return Ok(Task::Descend);
         }
         let script = match self.script {
-            Some(path) => read(path)?,
+            Some(source) => read_script(&source)?,
             None => self.flags.script()?,
         };
         if self.print_script {
@@ -147,17 +143,6 @@ impl Args {
         };
         Ok(Task::Run { script, ledger })
     }
-}
-
-fn read(path: PathBuf) -> Result<Script, ArgsError> {
-    if let Some(json) = path.to_str().filter(|text| text.starts_with('{')) {
-        return Script::from_json(json).map_err(ArgsError::Flags);
-    }
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(source) => return Err(ArgsError::Read { path, source }),
-    };
-    Script::from_json(&text).map_err(|source| ArgsError::Script { path, source })
 }
 
 impl Flags {

@@ -13,9 +13,11 @@ mod descend;
 mod ledger;
 mod process;
 mod signals;
+mod source;
 mod streams;
 
 pub use ledger::{Ledger, LedgerState, Writing};
+pub use source::{SCRIPT_MAX_BYTES, SourceError, read_script};
 
 use std::ffi::OsString;
 use std::io::Write as _;

@@ -6,17 +6,18 @@ use pipeclog_pipemodel::{Geometry, GeometryError, PageSize};
 use pipeclog_scenario::machine::{Build, Machine};
 use pipeclog_scenario::predict::PipeFacts;
 use pipeclog_waitgraph::snapshot::Untrusted;
+use rustix::io::Errno;
 
 /// What the machine would not tell.
 #[derive(Debug, thiserror::Error)]
 pub enum MachineError {
     /// A pipe could not be made or asked.
-    #[error("failed to ask a new pipe for its capacity ({call}): {source}")]
+    #[error("failed to ask a new pipe for its capacity ({call}): {}", why(*errno))]
     Pipe {
         /// The call.
         call: &'static str,
         /// Why.
-        source: rustix::io::Errno,
+        errno: Errno,
     },
     /// Its answers make no pipe.
     #[error("failed to make sense of a pipe's capacity: {0}")]
@@ -79,11 +80,22 @@ pub fn pipes(machine: &Machine) -> Result<PipeFacts, MachineError> {
 ///
 /// When no pipe can be made or asked: the user may be over `pipe-user-pages-hard`.
 pub fn capacity_of_new_pipe() -> Result<u64, MachineError> {
-    let failed = |call| move |source| MachineError::Pipe { call, source };
+    let failed = |call| move |errno| MachineError::Pipe { call, errno };
     let (read, _write) =
         rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(failed("pipe2"))?;
     let bytes = rustix::pipe::fcntl_getpipe_size(&read).map_err(failed("F_GETPIPE_SZ"))?;
     Ok(bytes as u64)
+}
+
+/// What there is too many of says what to do (pipe(2)).
+fn why(errno: Errno) -> String {
+    match errno {
+        Errno::MFILE => format!("{errno}; raise this process's limit of open files (ulimit -n)"),
+        Errno::NFILE => format!(
+            "{errno}; this user's pipes are at pipe-user-pages-hard, or the machine's files at file-max (/proc/sys/fs): close some"
+        ),
+        errno => errno.to_string(),
+    }
 }
 
 /// A number of `/proc/sys/fs`; nothing if this kernel or container does not show it.

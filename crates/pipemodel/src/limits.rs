@@ -292,11 +292,18 @@ impl Limits {
     /// `None`: any number.
     #[must_use]
     pub fn usual_pipes_left(&self, user_pages: u64) -> Option<u64> {
-        let usual = DEFAULT_SLOTS.min(self.max_bytes / self.page.bytes()).max(1);
         match self.user_pages_soft {
             UserPages::Unlimited => None,
-            UserPages::AtMost(limit) => Some(limit.saturating_sub(user_pages) / u64::from(usual)),
+            UserPages::AtMost(limit) => {
+                Some(limit.saturating_sub(user_pages) / u64::from(self.usual_slots()))
+            }
         }
+    }
+
+    /// Slots of a new pipe of an ordinary user who is far from the limits: 16, unless `pipe-max-size` is smaller.
+    #[must_use]
+    pub fn usual_slots(&self) -> u32 {
+        DEFAULT_SLOTS.min(self.max_bytes / self.page.bytes()).max(1)
     }
 }
 

@@ -110,7 +110,7 @@ fn pipe_inode(link: &Path) -> Option<u64> {
 
 /// A file of the limits that could not be read.
 #[derive(Debug, thiserror::Error)]
-#[error("failed to read {}: {source}", path.display())]
+#[error("failed to read {}", path.display())]
 pub struct LimitsError {
     path: PathBuf,
     source: io::Error,

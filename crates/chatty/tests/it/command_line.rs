@@ -6,7 +6,7 @@ use crate::child::{flags, script};
 
 #[test]
 fn wrong_input_is_told_with_2_before_anything_is_written() {
-    let cases: [(&[&str], &str); 9] = [
+    let cases: [(&[&str], &str); 10] = [
         (&["--stdout", "3x"], "as in 64k"),
         (
             &["--stdout", "1", "--write-size", "0"],
@@ -21,8 +21,9 @@ fn wrong_input_is_told_with_2_before_anything_is_written() {
         (&["--stdout", "1", "--script", "x"], "cannot be used with"),
         (
             &["--script", "/nonexistent/script.json"],
-            "failed to read /nonexistent/script.json",
+            "failed to read the script /nonexistent/script.json",
         ),
+        (&["--script", "/dev/zero"], "longer than 16 MiB"),
         (
             &["--stdout", "1", "--ledger", "/nonexistent/ledger"],
             "failed to create the ledger",

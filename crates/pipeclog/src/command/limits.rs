@@ -46,10 +46,8 @@ pub(crate) fn run(args: &LimitsArgs) -> anyhow::Result<ExitCode> {
     let held = HeldPipes::count(proc, rustix::process::getuid().as_raw())?;
     // Each pipe that is held counts as one of the usual size, which is the most likely; the kernel's own count is nowhere to be
     // read, so what a new pipe gets is measured, not computed.
-    let held_pages = held.pipes.saturating_mul(16);
-    let new_pipe = capacity_of_new_pipe().context(
-        "this user may be over pipe-user-pages-hard, or this process at its limit of open files",
-    )?;
+    let held_pages = held.pipes.saturating_mul(u64::from(limits.usual_slots()));
+    let new_pipe = capacity_of_new_pipe()?;
     match args.format {
         Format::Json => println!(
             "{:#}",

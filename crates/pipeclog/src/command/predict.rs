@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
+use pipeclog_chatty::read_script;
 use pipeclog_harness::machine;
 use pipeclog_pipemodel::capacity::Fill;
 use pipeclog_pipemodel::{Geometry, WriteMode};
@@ -14,8 +15,9 @@ use pipeclog_report::curve::Curve;
 use pipeclog_scenario::bound::{Limit, LimitPolicy};
 use pipeclog_scenario::plan::AfterExit;
 use pipeclog_scenario::predict::{Parent, PipeFacts, Prediction, predict};
-use pipeclog_scenario::script::{Script, Size};
+use pipeclog_scenario::script::Size;
 use pipeclog_scenario::strategy::{Kind, Strategy};
+use serde::Serialize;
 use serde_json::json;
 
 use crate::table;
@@ -29,16 +31,16 @@ use crate::units::{count, duration};
 #[command(arg_required_else_help = true)]
 pub(crate) struct PredictArgs {
     /// What the pipe holds when all writes have this size.
-    #[arg(long, value_name = "SIZE", conflicts_with_all = ["sweep", "script"])]
+    #[arg(long, value_name = "SIZE", allow_negative_numbers = true, conflicts_with_all = ["sweep", "script"])]
     write_size: Option<Size>,
     /// What it holds for each write size from 1 to --largest.
     #[arg(long, conflicts_with = "script")]
     sweep: bool,
     /// The last write size of a sweep.
-    #[arg(long, value_name = "SIZE", default_value = "64k", requires = "sweep")]
+    #[arg(long, value_name = "SIZE", default_value = "64k", requires = "sweep", conflicts_with_all = ["write_size", "script"])]
     largest: Size,
-    /// What comes of this script, as `chatty --script` takes it.
-    #[arg(long, value_name = "FILE", requires = "strategy")]
+    /// What comes of this script: a file's path, or the JSON itself, as `chatty --script` takes it.
+    #[arg(long, value_name = "FILE|JSON", requires = "strategy")]
     script: Option<PathBuf>,
     /// Under this strategy.
     // What conflicts with a required argument is excused from requiring it: so both are said.
@@ -59,8 +61,9 @@ pub(crate) struct PredictArgs {
     /// What happens to output beyond the limit: head, tail, spill, kill or error [default: head].
     #[arg(long, value_name = "POLICY", requires = "limit")]
     limit_policy: Option<LimitPolicy>,
-    /// The capacity of a new pipe, rounded up as F_SETPIPE_SZ does [default: what this machine gives one now].
-    #[arg(long, value_name = "SIZE")]
+    /// The capacity of a new pipe, rounded up as F_SETPIPE_SZ does, whether or not this machine would grant it [default: what it
+    /// gives one now].
+    #[arg(long, value_name = "SIZE", allow_negative_numbers = true)]
     capacity: Option<Size>,
     /// The pipe is in packet mode (O_DIRECT).
     #[arg(long, conflicts_with = "script")]
@@ -79,6 +82,9 @@ enum Format {
     /// The curve of a sweep as a picture.
     Svg,
 }
+
+/// Of the JSON forms; raised when a field changes its meaning or goes.
+const SCHEMA_VERSION: u32 = 1;
 
 const NOT_TO_THE_END: u8 = 1;
 const NOT_FORETOLD: u8 = 3;
@@ -111,7 +117,7 @@ fn facts(args: &PredictArgs) -> anyhow::Result<PipeFacts> {
         return Ok(facts);
     };
     let new_pipe = Geometry::from_request(facts.new_pipe.page(), capacity.0)
-        .with_context(|| format!("a pipe of {capacity} bytes cannot be"))?;
+        .with_context(|| format!("--capacity {capacity} is none that a pipe can have"))?;
     Ok(PipeFacts { new_pipe, ..facts })
 }
 
@@ -128,28 +134,43 @@ fn one_size(
         Format::Json => println!(
             "{}",
             json!({
-                "schema_version": 1,
+                "schema_version": SCHEMA_VERSION,
                 "capacity_bytes": geometry.capacity_bytes(),
+                "page_bytes": geometry.page().bytes(),
+                "slots": geometry.slots(),
+                "packet_mode": args.packet,
                 "write_bytes": size,
                 "effective_bytes": fill.bytes,
                 "whole_writes": fill.writes,
             })
         ),
-        Format::Text | Format::Svg => println!(
-            "in writes of {} a pipe of {} holds {}: {}, and the next one blocks",
-            count(size.get(), "byte"),
-            count(geometry.capacity_bytes(), "byte"),
-            fill.bytes,
-            count(fill.writes, "whole write"),
-        ),
+        Format::Text | Format::Svg => println!("{}", holds(geometry, mode, size, fill)),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn holds(geometry: Geometry, mode: WriteMode, size: NonZeroU64, fill: Fill) -> String {
+    let in_mode = match mode {
+        WriteMode::Stream => "",
+        WriteMode::Packet => " in packet mode",
+    };
+    let next = match fill.bytes - fill.writes * size.get() {
+        0 => "the next one blocks".to_owned(),
+        part => format!("{} of the next one, which blocks", count(part, "byte")),
+    };
+    format!(
+        "in writes of {} a pipe of {}{in_mode} holds {}: {}, and {next}",
+        count(size.get(), "byte"),
+        count(geometry.capacity_bytes(), "byte"),
+        fill.bytes,
+        count(fill.writes, "whole write"),
+    )
 }
 
 fn sweep(args: &PredictArgs, geometry: Geometry, mode: WriteMode) -> anyhow::Result<ExitCode> {
     if args.largest.0 == 0 || args.largest.0 > LARGEST_SWEEP {
         anyhow::bail!(
-            "a sweep goes to a write size from 1 to {LARGEST_SWEEP}, not {}",
+            "a sweep goes to a write size from 1 to {LARGEST_SWEEP}, not {}: give such a one to --largest",
             args.largest.0
         );
     }
@@ -168,13 +189,11 @@ const LARGEST_SWEEP: u64 = 16 << 20;
 
 fn foretell(
     args: &PredictArgs,
-    path: &Path,
+    script: &Path,
     strategy: Strategy,
     facts: PipeFacts,
 ) -> anyhow::Result<ExitCode> {
-    let text = std::fs::read_to_string(path);
-    let text = text.with_context(|| format!("failed to read the script {}", path.display()))?;
-    let script = Script::from_json(&text).with_context(|| path.display().to_string())?;
+    let script = read_script(script).map_err(anyhow::Error::msg)?;
     let parent = Parent {
         strategy,
         after_exit: args.end.unwrap_or(AfterExit::EndOfFile),
@@ -196,10 +215,29 @@ fn foretell(
     );
     let prediction = predict(&script, &parent, facts);
     match args.format {
-        Format::Json => println!("{}", serde_json::to_string_pretty(&prediction)?),
+        Format::Json => {
+            let told = Told {
+                schema_version: SCHEMA_VERSION,
+                strategy,
+                capacity_bytes: facts.new_pipe.capacity_bytes(),
+                prediction: &prediction,
+            };
+            println!("{}", serde_json::to_string_pretty(&told)?);
+        }
         Format::Text | Format::Svg => println!("{prediction}"),
     }
     Ok(ExitCode::from(code(&prediction)))
+}
+
+/// A prediction as JSON, with what it holds for.
+#[derive(Serialize)]
+struct Told<'a> {
+    schema_version: u32,
+    strategy: Strategy,
+    /// Of a new pipe.
+    capacity_bytes: u64,
+    #[serde(flatten)]
+    prediction: &'a Prediction,
 }
 
 fn code(prediction: &Prediction) -> u8 {

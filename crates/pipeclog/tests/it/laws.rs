@@ -17,10 +17,12 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, FileFailurePersistence, TestRunner};
 
 fn cases() -> u32 {
-    std::env::var("PIPECLOG_CASES")
-        .ok()
-        .and_then(|cases| cases.parse().ok())
-        .unwrap_or(80)
+    match std::env::var("PIPECLOG_CASES") {
+        Ok(text) => text
+            .parse()
+            .unwrap_or_else(|_| panic!("PIPECLOG_CASES must be a number, not {text:?}")),
+        Err(_) => 80,
+    }
 }
 
 fn write_size() -> impl Strategy<Value = WriteSize> {

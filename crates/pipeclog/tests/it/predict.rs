@@ -31,8 +31,25 @@ fn the_capacity_for_a_write_size_is_told_and_counts_agree_with_their_nouns() {
     );
     let ran = pipeclog(&["predict", "--write-size", "65536", "--capacity", "64k"]);
     assert!(ran.stdout.contains("1 whole write,"), "{}", ran.stdout);
-    let ran = pipeclog(&["predict", "--write-size", "1", "--capacity", "64k"]);
-    assert!(ran.stdout.contains("of 1 byte a pipe"), "{}", ran.stdout);
+    for (arguments, words) in [
+        (&["1"][..], "of 1 byte a pipe"),
+        (
+            &["1", "--packet"],
+            "of 65536 bytes in packet mode holds 16: 16 whole writes, and the next one blocks",
+        ),
+        (
+            &["4097"],
+            "holds 45066: 10 whole writes, and 4096 bytes of the next one, which blocks",
+        ),
+        (
+            &["100000"],
+            "holds 65536: 0 whole writes, and 65536 bytes of the next one, which blocks",
+        ),
+    ] {
+        let start = ["predict", "--capacity", "64k", "--write-size"];
+        let ran = pipeclog(&[&start, arguments].concat());
+        assert!(ran.stdout.contains(words), "{}", ran.stdout);
+    }
 }
 
 #[test]
@@ -69,9 +86,43 @@ fn the_codes_tell_an_end_from_a_hang_and_a_cut_from_what_is_not_foretold() {
 }
 
 #[test]
+fn a_script_may_stand_on_the_command_line_as_chatty_takes_it() {
+    let script = r#"{"ops": [{"op": "write", "stdout": 65537}]}"#;
+    let strategy = ["--strategy", "wait_then_read", "--capacity", "64k"];
+    let ran = pipeclog(&[&["predict", "--script", script][..], &strategy].concat());
+    assert_eq!((ran.code, ran.stderr.as_str()), (1, ""));
+    assert_eq!(ran.stdout, foretell(script, &strategy).stdout);
+}
+
+#[test]
 fn what_does_not_go_together_is_refused() {
     let script = r#"{"ops": []}"#;
     for (ran, words) in [
+        (
+            pipeclog(&["predict", "--write-size", "1", "--largest", "5"]),
+            "cannot be used with",
+        ),
+        (pipeclog(&["predict", "--write-size", "-1"]), "is no size"),
+        (
+            pipeclog(&["predict", "--sweep", "--largest", "0"]),
+            "from 1 to 16777216",
+        ),
+        (
+            pipeclog(&["predict", "--write-size", "1", "--capacity", "4G"]),
+            "--capacity 4G is none that a pipe can have",
+        ),
+        (
+            pipeclog(&["predict", "--script", "/dev/zero", "-s", "poll"]),
+            "longer than 16 MiB",
+        ),
+        (
+            pipeclog(&["predict", "--script", "{\"ops\": 7}", "-s", "poll"]),
+            "failed to read the script: ",
+        ),
+        (
+            pipeclog(&["predict", "--script", "/dev/null", "-s", "poll"]),
+            "it is JSON as `chatty --print-script` prints it",
+        ),
         (
             pipeclog(&["predict", "--write-size", "1", "--strategy", "threads"]),
             "cannot be used with",
@@ -121,6 +172,8 @@ fn the_json_forms_hold_what_the_words_say() {
         r#"{"ops": [{"op": "write", "stdout": 10}]}"#,
         &["--strategy", "poll", "--format", "json"],
     ));
+    assert_eq!(found["schema_version"], 1);
+    assert_eq!(found["strategy"], "poll");
     assert_eq!(found["outcomes"][0]["ending"], "completes");
     assert_eq!(found["outcomes"][0]["stdout_bytes"], 10);
     let limits = json(&pipeclog(&["limits", "--format", "json"]));

@@ -1,5 +1,7 @@
 //! What a script cannot ask for, said before anything is written.
 
+use serde_json::error::Category;
+
 use super::{
     Background, BrokenPipe, Descriptor, Fill, Op, Script, Signal, Size, StdinOp, Write, WriteSize,
 };
@@ -29,10 +31,15 @@ enum Kind {
 impl ScriptError {
     pub(super) fn json(error: serde_json::Error) -> Self {
         let text = error.to_string();
-        let text = match text.rsplit_once(" at line ") {
+        let text = match (error.classify(), text.rsplit_once(" at line ")) {
+            (Category::Syntax | Category::Eof, _) => {
+                format!("{text}; it is JSON as `chatty --print-script` prints it")
+            }
             // serde_json adds where the list of operations ends, which is not where the operation stands.
-            Some((operation, _)) if operation.starts_with("operation ") => operation.to_owned(),
-            Some(_) | None => text,
+            (Category::Data, Some((operation, _))) if operation.starts_with("operation ") => {
+                operation.to_owned()
+            }
+            (Category::Data | Category::Io, _) => text,
         };
         Self {
             kind: Kind::Json(text),
