@@ -17,6 +17,7 @@ mod lap;
 mod order;
 mod outcome;
 mod program;
+mod progress;
 mod state;
 mod transfer;
 mod wait;
@@ -118,9 +119,10 @@ fn same(left: &[Outcome], right: &[Outcome]) -> bool {
         let mut essence: Vec<_> = outcomes
             .iter()
             .map(|outcome| {
-                let read = match outcome.ending {
-                    Ending::Endless => Vec::new(),
-                    _ => outcome.read_by_root.clone(),
+                let read = if outcome.ending == Ending::Endless {
+                    Vec::new()
+                } else {
+                    outcome.read_by_root.clone()
                 };
                 (outcome.ending, outcome.leader, outcome.grows, read)
             })

@@ -4,7 +4,8 @@ use super::SimulateError;
 use super::program::{
     ChannelId, Channels, Exit, OnBrokenPipe, OnRefusal, ProcessId, Step, TaskId, Until, Writing,
 };
-use super::state::{Current, Life, Progress, State};
+use super::progress::Progress;
+use super::state::{Current, Life, State};
 use super::transfer::{Put, Refused};
 use crate::pipe::End;
 
@@ -35,10 +36,7 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
             } => {
                 self.check_use(task, from, End::Read)?;
                 self.check_promise(task, from)?;
-                let before = match current.progress {
-                    Progress::Reading(before) => before,
-                    _ => 0,
-                };
+                let before = current.progress.read();
                 let got = self.take(task, from, per_read.min(bytes - before));
                 if got == 0 || before + got == bytes {
                     self.next(task);
@@ -71,9 +69,9 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
                     self.next(task);
                 }
             }
-            Step::Sleep { us } => match current.progress {
-                Progress::SleepingUntil(_) => self.next(task),
-                _ => {
+            Step::Sleep { us } => match current.progress.sleeps_until() {
+                Some(_) => self.next(task),
+                None => {
                     let until = self.clock_us.saturating_add(us);
                     self.set_progress(task, Progress::SleepingUntil(until));
                 }
@@ -92,13 +90,9 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
                 self.close(process, channel, end, 1)?;
                 self.next(task);
             }
-            Step::Open { channel, access } => match current.progress {
-                Progress::Opening { .. } => self.next(task),
-                Progress::Fresh
-                | Progress::Writing(_)
-                | Progress::Reading(_)
-                | Progress::Echoing { .. }
-                | Progress::SleepingUntil(_) => match self.open(task, channel, access)? {
+            Step::Open { channel, access } => match current.progress.opens() {
+                Some(_) => self.next(task),
+                None => match self.open(task, channel, access)? {
                     Some(waits) => self.set_progress(task, waits),
                     None => self.next(task),
                 },
@@ -185,10 +179,7 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
             Grain::Run => current.times,
             Grain::One => 1,
         };
-        let before = match current.progress {
-            Progress::Writing(before) => Some(before),
-            _ => None,
-        };
+        let before = current.progress.written();
         match self.put(task, to, bytes, before, how, times) {
             Put::Broken => return self.broken_pipe(task),
             Put::Done(0) => {}
@@ -211,10 +202,7 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
         per_read: u64,
         how: Writing,
     ) -> Result<(), SimulateError> {
-        let (pending, before) = match progress {
-            Progress::Echoing { pending, put } => (pending, put),
-            _ => (0, None),
-        };
+        let (pending, before) = progress.echoed();
         if pending == 0 {
             match self.take(task, from, per_read) {
                 0 => self.next(task),

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::advance::Grain;
 use super::outcome::{Leak, Outcome};
 use super::program::{ChannelId, ProcessId, Step, TaskId};
-use super::state::{Channel, Current, Place, Process, Progress, State};
+use super::state::{Channel, Place, Process, State};
 use super::wait::Wait;
 use super::{Budget, Orders, SimulateError};
 
@@ -157,13 +157,9 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
     }
 
     fn wakes_at(&self, task: TaskId) -> u64 {
-        match self.tasks[task.0].place.current {
-            Some(Current {
-                progress: Progress::SleepingUntil(until),
-                ..
-            }) => until,
-            _ => 0,
-        }
+        let current = self.tasks[task.0].place.current;
+        let sleeps_until = current.and_then(|current| current.progress.sleeps_until());
+        sleeps_until.unwrap_or(0)
     }
 
     fn forget_spins(&mut self) {

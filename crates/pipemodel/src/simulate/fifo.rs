@@ -2,7 +2,8 @@
 
 use super::SimulateError;
 use super::program::{Access, ChannelId, Exit, ProcessId, Step, TaskId};
-use super::state::{Body, Channel, Current, Life, Process, Progress, State};
+use super::progress::Progress;
+use super::state::{Body, Channel, Current, Life, Process, State};
 use super::world::ChannelKind;
 use crate::pipe::{End, Pipe};
 

@@ -1,7 +1,8 @@
 //! Whether a lap of an endless loop changed anything but counts.
 
 use super::program::{Step, TaskId};
-use super::state::{Body, Channel, Current, Process, Progress, State};
+use super::progress::Progress;
+use super::state::{Body, Channel, Current, Process, State};
 
 /// The world at the beginning of a lap, without what only counts: clock, totals, and the looping task's own place in its program.
 #[derive(Clone, PartialEq, Eq)]

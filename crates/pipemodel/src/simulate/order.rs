@@ -6,7 +6,8 @@
 
 use super::advance::Grain;
 use super::program::{ChannelId, Channels, OnBrokenPipe, OnRefusal, Step, TaskId, Until};
-use super::state::{Body, Life, Progress, Search, State};
+use super::progress::Progress;
+use super::state::{Body, Life, Search, State};
 use super::wait::Wait;
 use crate::pipe::End;
 
@@ -51,13 +52,10 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
             Search::Exhaustive => return None,
         }
         match current.step {
-            Step::Write { to, .. } => {
-                if current.times > 1 && self.write_is_settled(task, to, Before::EndOfRun(to)) {
-                    Some(Grain::Run)
-                } else {
-                    self.write_is_settled(task, to, Before::NextMove)
-                        .then_some(Grain::One)
-                }
+            Step::Write { to, .. }
+                if current.times > 1 && self.write_is_settled(task, to, Before::EndOfRun(to)) =>
+            {
+                Some(Grain::Run)
             }
             step => self
                 .is_settled(task, step, current.progress)
@@ -69,11 +67,11 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
         let process = self.world.tasks[task.0].process;
         match step {
             Step::Write { to, .. } => self.write_is_settled(task, to, Before::NextMove),
-            Step::Echo { from, to, .. } => match progress {
-                Progress::Echoing { pending, .. } if pending > 0 => {
-                    self.write_is_settled(task, to, Before::NextMove)
+            Step::Echo { from, to, .. } => match progress.echoed() {
+                (0, _) => {
+                    self.drainer(from, process) == Some(task) || self.read_is_settled(task, from)
                 }
-                _ => self.drainer(from, process) == Some(task) || self.read_is_settled(task, from),
+                (1.., _) => self.write_is_settled(task, to, Before::NextMove),
             },
             Step::Read { from, .. } => self.read_is_settled(task, from),
             Step::Drain { from, until } => {
@@ -87,15 +85,10 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
                 end: End::Read,
             } => self.closing_is_settled(task, channel, 1),
             Step::Exit(_) => self.ending_is_settled(task),
-            Step::Open { channel, .. } => match progress {
-                // Its partner has come, and will have come whatever else moves.
-                Progress::Opening { .. } => true,
-                Progress::Fresh
-                | Progress::Writing(_)
-                | Progress::Reading(_)
-                | Progress::Echoing { .. }
-                | Progress::SleepingUntil(_) => self.is_untouched(task, channel),
-            },
+            // In open(2) already, its partner has come, and will have come whatever else moves.
+            Step::Open { channel, .. } => {
+                progress.opens().is_some() || self.is_untouched(task, channel)
+            }
             Step::Resize {
                 channel,
                 on_refusal,

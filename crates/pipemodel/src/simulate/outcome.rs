@@ -89,21 +89,31 @@ impl Outcome {
 
     /// How long the sleeps took, and then how long ends of file were withheld.
     fn time(&self) -> (u64, u64) {
-        let after_us = match self.ending {
-            Ending::Completes { after_us, .. } => after_us,
-            _ => 0,
-        };
+        let after_us = self.ending.after_us().unwrap_or(0);
         let withheld = self.leaks.iter().filter_map(|leak| leak.withheld_us).sum();
         (after_us, withheld)
     }
 }
 
 impl Ending {
-    fn without_time(self) -> Self {
+    /// How long it took, if it came to its end.
+    const fn after_us(self) -> Option<u64> {
         match self {
-            Self::Completes { exit, .. } => Self::Completes { exit, after_us: 0 },
-            other => other,
+            Self::Completes { after_us, .. } => Some(after_us),
+            Self::ArtificialDeadlock
+            | Self::TrueDeadlock
+            | Self::PollsForEver
+            | Self::Leaks
+            | Self::Waits(_)
+            | Self::Endless => None,
         }
+    }
+
+    fn without_time(mut self) -> Self {
+        if let Self::Completes { after_us, .. } = &mut self {
+            *after_us = 0;
+        }
+        self
     }
 }
 
@@ -124,6 +134,7 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
             },
             None => self.standstill(),
         };
+        let completes = ending.after_us().is_some();
         let mut leaks = self.leaks.clone();
         if ending == Ending::Leaks {
             leaks.extend(self.withheld().map(|(channel, holder)| Leak {
@@ -134,16 +145,18 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
         }
         Outcome {
             ending,
-            leader: match ending {
-                Ending::Completes { .. } if !self.leader_reaped => None,
-                _ => self.leader_exit(),
+            leader: if completes && !self.leader_reaped {
+                None
+            } else {
+                self.leader_exit()
             },
             read_by_root: self.read_by_root(),
             grows,
             leaks,
-            blocked: match ending {
-                Ending::Completes { .. } => Vec::new(),
-                _ => self.blocked(),
+            blocked: if completes {
+                Vec::new()
+            } else {
+                self.blocked()
             },
         }
     }

@@ -1,6 +1,7 @@
 //! The world at a moment.
 
 use super::program::{ChannelId, Channels, Exit, ProcessId, Step, TaskId};
+use super::progress::Progress;
 use super::world::{ChannelKind, Hold, World};
 use crate::pipe::{End, Pipe, WriteMode};
 
@@ -141,26 +142,6 @@ pub(super) struct Current {
     /// So many equal steps in a row, this one included.
     pub(super) times: u64,
     pub(super) progress: Progress,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Progress {
-    Fresh,
-    /// So many bytes of the write are in.
-    Writing(u64),
-    /// So many bytes of the read have come.
-    Reading(u64),
-    /// An echo: so many bytes are to be written, and so many of them are in.
-    Echoing {
-        pending: u64,
-        put: Option<u64>,
-    },
-    SleepingUntil(u64),
-    /// It is in open(2), since when the other end, of which this is the count, was opened by nobody.
-    Opening {
-        partner: End,
-        seen: u64,
-    },
 }
 
 impl<'w, P: Iterator<Item = Step> + Clone> State<'w, P> {

@@ -44,8 +44,10 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
                 (Put::Done(times), all())
             }
             Body::Null => (Put::Done(times), all()),
-            _ if channel.readers == 0 => return Put::Broken,
-            _ if drainer.is_some() => (Put::Done(times), all()),
+            Body::Pipe(_) | Body::Unmodelled { .. } if channel.readers == 0 => return Put::Broken,
+            Body::Pipe(_) | Body::Unmodelled { .. } if drainer.is_some() => {
+                (Put::Done(times), all())
+            }
             Body::Unmodelled { unread } => {
                 *unread = unread.saturating_add(all());
                 (Put::Done(times), all())

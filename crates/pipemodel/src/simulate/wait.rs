@@ -1,7 +1,8 @@
 //! What a task waits for, and who reads so eagerly that a writer never does.
 
 use super::program::{ChannelId, Channels, Never, ProcessId, Step, TaskId, Until, Waiting};
-use super::state::{Body, Life, Progress, Room, Search, State};
+use super::progress::Progress;
+use super::state::{Body, Life, Room, Search, State};
 use crate::pipe::{End, WriteMode};
 
 /// What a task waits for.
@@ -58,14 +59,11 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
         let current = self.tasks[task.0].place.current.as_ref()?;
         let process = self.world.tasks[task.0].process;
         match current.step {
-            Step::Write { to, .. } => self.write_wait(process, to, current.progress),
+            Step::Write { to, .. } => self.write_wait(process, to, current.progress.written()),
             Step::Read { from, .. } => self.read_wait(from),
-            Step::Echo { from, to, .. } => match current.progress {
-                Progress::Echoing { pending, put } if pending > 0 => {
-                    let progress = put.map_or(Progress::Fresh, Progress::Writing);
-                    self.write_wait(process, to, progress)
-                }
-                _ => self.read_wait(from),
+            Step::Echo { from, to, .. } => match current.progress.echoed() {
+                (0, _) => self.read_wait(from),
+                (1.., put) => self.write_wait(process, to, put),
             },
             Step::Drain { from, until } => self.drain_wait(from, until),
             Step::AwaitHangUp { on } => {
@@ -82,10 +80,12 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
                 Life::Ended(_) => None,
                 Life::Alive | Life::NotYet => Some(Wait::Join { task }),
             },
-            Step::Sleep { .. } => match current.progress {
-                Progress::SleepingUntil(until) if until > self.clock_us => Some(Wait::Sleep),
-                _ => None,
-            },
+            Step::Sleep { .. } => {
+                let until_us = current.progress.sleeps_until();
+                until_us
+                    .is_some_and(|until_us| until_us > self.clock_us)
+                    .then_some(Wait::Sleep)
+            }
             Step::Never(never) => Some(Wait::Never(never)),
             Step::Close { .. }
             | Step::Resize { .. }
@@ -99,38 +99,27 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
         }
     }
 
-    fn write_wait(&self, writer: ProcessId, to: ChannelId, progress: Progress) -> Option<Wait> {
+    /// Of a write of which so much is in, or that has not begun.
+    fn write_wait(&self, writer: ProcessId, to: ChannelId, put: Option<u64>) -> Option<Wait> {
         let channel = &self.channels[to.0];
         let goes = match &channel.body {
             Body::File { .. } | Body::Null => true,
-            _ if channel.readers == 0 || self.drainer(to, writer).is_some() => true,
+            Body::Pipe(_) | Body::Unmodelled { .. }
+                if channel.readers == 0 || self.drainer(to, writer).is_some() =>
+            {
+                true
+            }
             Body::Unmodelled { .. } => self.room == Room::Endless,
-            Body::Pipe(pipe) => match progress {
-                // Entering write(2) looks at the last slot, and that can be done on a full pipe.
-                Progress::Fresh => true,
-                _ => !pipe.is_full(),
-            },
+            // Entering write(2) looks at the last slot, and that can be done on a full pipe.
+            Body::Pipe(pipe) => put.is_none() || !pipe.is_full(),
         };
         (!goes).then_some(Wait::Write { channel: to })
     }
 
     fn partner_wait(&self, channel: ChannelId, progress: Progress) -> Option<Wait> {
-        match (progress, self.channels[channel.0].opens) {
-            (Progress::Opening { partner, seen }, Some(opens)) => (opens.of(partner) == seen)
-                .then_some(Wait::Partner {
-                    channel,
-                    end: partner,
-                }),
-            (
-                Progress::Fresh
-                | Progress::Writing(_)
-                | Progress::Reading(_)
-                | Progress::Echoing { .. }
-                | Progress::SleepingUntil(_)
-                | Progress::Opening { .. },
-                _,
-            ) => None,
-        }
+        let (end, seen) = progress.opens()?;
+        let opens = self.channels[channel.0].opens?;
+        (opens.of(end) == seen).then_some(Wait::Partner { channel, end })
     }
 
     fn read_wait(&self, from: ChannelId) -> Option<Wait> {
@@ -200,15 +189,12 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
                     }
             }
             Step::Echo { from, to, .. } => {
-                let between_reads = matches!(
-                    current.progress,
-                    Progress::Fresh | Progress::Echoing { pending: 0, .. }
-                );
+                let (pending, _) = current.progress.echoed();
                 let echoer = self.world.tasks[task.0].process;
                 let packets = self.channels[channel.0].mode == WriteMode::Packet
                     || self.world.altered.contains(channel);
                 from == channel
-                    && between_reads
+                    && pending == 0
                     && !packets
                     && match self.channels[to.0].body {
                         Body::File { .. } | Body::Null => true,

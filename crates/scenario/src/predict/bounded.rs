@@ -26,7 +26,13 @@ pub(super) fn cut(parent: &Parent, found: Found, reads: Reads) -> Found {
         .deadline_us
         .is_some_and(|deadline| match found.ending {
             Ending::Completes { after_us } => after_us >= deadline,
-            _ => true,
+            Ending::ArtificialDeadlock
+            | Ending::TrueDeadlock
+            | Ending::PollsForEver
+            | Ending::Leaks
+            | Ending::Waits { .. }
+            | Ending::Endless
+            | Ending::CutShort { .. } => true,
         });
     let completes = matches!(found.ending, Ending::Completes { .. });
     let by = match passed.map(|limit| limit.policy) {
