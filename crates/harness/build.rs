@@ -1,11 +1,16 @@
-//! Embeds `fixtures/scenarios/*.json`, `fixtures/check/*.json`, `fixtures/claims/*.py` and the wrappers, so that one installed file
+//! Embeds `fixtures/scenarios/*.json`, `fixtures/check/*.json`, `fixtures/incidents/*.json`, `fixtures/claims/*.py` and the wrappers, so that one installed file
 //! is enough, and a new scenario needs no line of code.
 
 use std::path::Path;
 use std::{env, fs};
 
 fn main() {
-    for (folder, extension) in [("scenarios", "json"), ("check", "json"), ("claims", "py")] {
+    for (folder, extension) in [
+        ("scenarios", "json"),
+        ("check", "json"),
+        ("incidents", "json"),
+        ("claims", "py"),
+    ] {
         embed(folder, extension);
     }
     embed_wrappers();

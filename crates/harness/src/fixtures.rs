@@ -2,6 +2,7 @@
 
 use pipeclog_scenario::check::{Case, CaseError, read_cases};
 use pipeclog_scenario::claims::Claim;
+use pipeclog_scenario::incidents::Incident;
 use pipeclog_scenario::scenario::{Scenario, ScenarioError, read_family};
 
 /// Each file of `fixtures/scenarios`: its name without `.json`, and its text.
@@ -49,6 +50,21 @@ pub fn scenarios() -> Result<Vec<Scenario>, ScenarioError> {
         all.extend(read_family(name, text)?);
     }
     Ok(all)
+}
+
+/// Each file of `fixtures/incidents`: its name without `.json`, and its text.
+const INCIDENT_FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/incidents.rs"));
+
+/// The published incidents, in the order of the files' names.
+///
+/// # Errors
+///
+/// When a file is not of the form; the suite's own tests see to it that none is.
+pub fn incidents() -> Result<Vec<Incident>, serde_json::Error> {
+    let files = INCIDENT_FILES.iter();
+    files
+        .map(|(name, text)| Incident::read(name, text))
+        .collect()
 }
 
 /// Each file of `fixtures/claims`: its name without `.py`, and its text.

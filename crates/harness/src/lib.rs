@@ -7,6 +7,7 @@ pub mod check;
 pub mod claims;
 mod evidence;
 pub mod fixtures;
+pub mod incidents;
 mod judge;
 pub mod languages;
 pub mod library;

@@ -5,7 +5,9 @@ use pipeclog_waitgraph::classes::Classes;
 
 use crate::figure::Figure;
 use crate::loop_graph::LoopGraph;
-use crate::{answer, boundary, claims, evidence, figure, glance, languages, machine, throughput};
+use crate::{
+    answer, boundary, claims, evidence, figure, glance, incidents, languages, machine, throughput,
+};
 
 /// A report and its figures.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +38,7 @@ pub fn document(results: &Results, classes: &Classes, stem: &str) -> Document {
     boundary::write_curve(&mut text, &results.filled, capacity.as_ref());
     boundary::write_transports(&mut text, &results.held, results.machine.as_ref());
     let graphs = evidence::write(&mut text, &results.cells, classes);
+    incidents::write(&mut text, &results.incidents);
     languages::write(&mut text, &results.languages);
     throughput::write(&mut text, results.throughput.as_ref(), times.as_ref());
     machine::write(&mut text, results);

@@ -11,6 +11,7 @@ mod figure;
 mod glance;
 pub mod html;
 mod hung;
+mod incidents;
 mod languages;
 mod loop_graph;
 mod machine;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use pipeclog_scenario::boundary::{Boundary, Found};
 use pipeclog_scenario::check::FindingName;
 use pipeclog_scenario::claims::Standing;
+use pipeclog_scenario::incidents::{self, ActedOut};
 use pipeclog_scenario::languages::{Survey, Surveyed};
 use pipeclog_scenario::outcome::{Cell, Results, Verdict};
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,9 @@ pub struct Verdicts {
     /// By wrapper of another language and case: what came of it.
     #[serde(default)]
     languages: BTreeMap<String, BTreeMap<String, String>>,
+    /// By incident: whether it hung, was diagnosed and was cured.
+    #[serde(default)]
+    incidents: BTreeMap<String, String>,
 }
 
 /// A verdict that differs.
@@ -67,6 +71,7 @@ impl Verdicts {
             boundaries: results.boundaries.iter().map(of_boundary).collect(),
             claims: claims.collect(),
             languages: results.languages.iter().filter_map(of_parent).collect(),
+            incidents: results.incidents.iter().filter_map(of_incident).collect(),
         }
     }
 
@@ -132,7 +137,8 @@ impl Verdicts {
                 .iter()
                 .map(move |(case, finding)| (format!("{parent} under {case}"), finding.clone()))
         });
-        let others = self.boundaries.iter().chain(&self.claims);
+        let incidents = self.incidents.iter();
+        let others = self.boundaries.iter().chain(&self.claims).chain(incidents);
         trials
             .chain(languages)
             .chain(others.map(|(what, verdict)| (what.clone(), verdict.clone())))
@@ -208,6 +214,16 @@ fn of_parent(parent: &Surveyed) -> Option<(String, BTreeMap<String, String>)> {
             (checked.case.id.clone(), found.to_owned())
         });
     Some((parent.name.clone(), findings.collect()))
+}
+
+fn of_incident(acted: &ActedOut) -> Option<(String, String)> {
+    let standing = match acted.standing() {
+        incidents::Standing::Holds => "hangs, is diagnosed and cured",
+        incidents::Standing::Differs => "open",
+        incidents::Standing::NotRun => return None,
+    };
+    let what = format!("incident {}", acted.incident.name);
+    Some((what, standing.to_owned()))
 }
 
 fn of_boundary(boundary: &Boundary) -> (String, String) {

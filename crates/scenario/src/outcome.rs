@@ -11,6 +11,7 @@ use crate::boundary::Boundary;
 use crate::capacity::{Filled, Held};
 use crate::claims::{Settled, Standing};
 use crate::expect::Expect;
+use crate::incidents::{self, ActedOut};
 use crate::languages::Surveyed;
 use crate::machine::Machine;
 use crate::predict::{BlockedOn, Ending, Foretold, Found, Orders, Prediction, Who};
@@ -264,6 +265,9 @@ pub struct Results {
     /// The ways of other languages, under the cases of `pipeclog check`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub languages: Vec<Surveyed>,
+    /// Published incidents, acted out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub incidents: Vec<ActedOut>,
     /// What captures cost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub throughput: Option<Throughput>,
@@ -296,6 +300,7 @@ impl Results {
             held: Vec::new(),
             claims: Vec::new(),
             languages: Vec::new(),
+            incidents: Vec::new(),
             throughput: None,
             machine: None,
         }
@@ -317,6 +322,10 @@ impl Results {
                 .iter()
                 .any(|settled| settled.standing() == Standing::Differs)
             && self.languages.iter().all(Surveyed::is_as_known)
+            && !self
+                .incidents
+                .iter()
+                .any(|acted| acted.standing() == incidents::Standing::Differs)
             && !series.any(|series| matches!(series.measured, Samples::Failed { .. }))
     }
 }

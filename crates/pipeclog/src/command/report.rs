@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Args;
 use pipeclog_harness as harness;
-use pipeclog_harness::check::shipped;
+use pipeclog_harness::check::shipped::{self, Shipped};
+use pipeclog_harness::incidents::Stage;
 use pipeclog_harness::pool::Pool;
 use pipeclog_harness::throughput::{Duel, Peaks};
 use pipeclog_harness::{boundary, capacity, cell, fixtures, languages, machine, throughput};
@@ -16,6 +17,7 @@ use pipeclog_report::summary;
 use pipeclog_report::verdicts::Verdicts;
 use pipeclog_scenario::boundary::{Boundary, Layout};
 use pipeclog_scenario::claims::Settled;
+use pipeclog_scenario::incidents::ActedOut;
 use pipeclog_scenario::languages::Surveyed;
 use pipeclog_scenario::outcome::{self, Cell, Effort, Results, SCHEMA_VERSION};
 use pipeclog_scenario::predict::PipeFacts;
@@ -219,7 +221,9 @@ fn measure_verdicts(args: &ReportArgs) -> anyhow::Result<Results> {
     let cells = matrix(&pool, effort, jobs, facts)?;
     let boundaries = boundaries(&pool, effort, jobs, facts);
     let claims = claims(&pool, effort, jobs)?;
-    let languages = languages(&pool, effort, jobs)?;
+    let workshop = Workshop::open()?;
+    let languages = languages(&pool, &workshop, effort, jobs)?;
+    let incidents = incidents(&pool, &workshop, jobs)?;
     let sizes = capacity::write_sizes(u64::from(machine.page_bytes));
     let filled = sizes
         .into_iter()
@@ -235,6 +239,7 @@ fn measure_verdicts(args: &ReportArgs) -> anyhow::Result<Results> {
         held: capacity::transports()?,
         claims,
         languages,
+        incidents,
         throughput: None,
         machine: Some(machine),
     })
@@ -314,24 +319,64 @@ fn claims(pool: &Pool, effort: Effort, jobs: usize) -> anyhow::Result<Vec<Settle
     Ok(harness::claims::settle(claims, &items, came))
 }
 
-/// Puts the cases to the wrappers of other languages, and of Rust, that can be run here.
-fn languages(pool: &Pool, effort: Effort, jobs: usize) -> anyhow::Result<Vec<Surveyed>> {
-    let folder = tempfile::tempdir().context("failed to make a folder for the wrappers")?;
-    let unpacked = || {
-        format!(
-            "failed to write the wrappers to {}",
-            folder.path().display()
-        )
+/// The wrappers of other languages, and of Rust, and where they are built.
+struct Workshop {
+    folder: tempfile::TempDir,
+    wrappers: Vec<Shipped>,
+    /// The binary of the Rust peers, whether it is there or not.
+    peer: PathBuf,
+}
+
+impl Workshop {
+    fn open() -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir().context("failed to make a folder for the wrappers")?;
+        let unpacked = || {
+            format!(
+                "failed to write the wrappers to {}",
+                folder.path().display()
+            )
+        };
+        shipped::unpack(folder.path()).with_context(unpacked)?;
+        let wrappers =
+            shipped::read(folder.path()).context("failed to read the built-in wrappers")?;
+        let program = std::env::current_exe().context("failed to find this program's own file")?;
+        Ok(Self {
+            folder,
+            wrappers,
+            peer: program.with_file_name("peer"),
+        })
+    }
+}
+
+/// Acts out the published incidents.
+fn incidents(pool: &Pool, workshop: &Workshop, jobs: usize) -> anyhow::Result<Vec<ActedOut>> {
+    let incidents = fixtures::incidents().context("failed to read the built-in incidents")?;
+    let stage = Stage {
+        pool,
+        wrappers: &workshop.wrappers,
+        peer: &workshop.peer,
+        out: workshop.folder.path(),
     };
-    shipped::unpack(folder.path()).with_context(unpacked)?;
-    let wrappers = shipped::read(folder.path()).context("failed to read the built-in wrappers")?;
-    let program = std::env::current_exe().context("failed to find this program's own file")?;
-    let peer = program.with_file_name("peer");
+    let bar = run::progress(incidents.len(), "incidents");
+    let acted = run::each(&incidents, jobs, &bar, |incident| stage.act_out(incident));
+    bar.finish_and_clear();
+    Ok(acted)
+}
+
+/// Puts the cases to the wrappers that can be run here.
+fn languages(
+    pool: &Pool,
+    workshop: &Workshop,
+    effort: Effort,
+    jobs: usize,
+) -> anyhow::Result<Vec<Surveyed>> {
+    let folder = workshop.folder.path();
     let cases = fixtures::cases().context("failed to read the built-in cases")?;
     let cases = languages::choose(cases, effort);
-    let prepared: Vec<_> = wrappers
+    let prepared: Vec<_> = workshop
+        .wrappers
         .iter()
-        .map(|shipped| languages::prepare(shipped, folder.path(), &peer))
+        .map(|shipped| languages::prepare(shipped, folder, &workshop.peer))
         .collect();
     let ready = prepared.iter().filter_map(|one| one.as_ref().ok());
     let items: Vec<_> = ready

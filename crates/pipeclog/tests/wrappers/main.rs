@@ -59,11 +59,14 @@ fn main() -> std::process::ExitCode {
             put_all(&suite, &own(strategy, without), &Expectations::new())
         }));
     }
-    for (name, incident) in museum::read(&folder().with_file_name("incidents")) {
+    let incidents = fixtures::incidents().expect("fixtures/incidents is well-formed");
+    assert!(incidents.len() >= 20, "twenty incidents at least");
+    for incident in incidents {
         let suite = Arc::clone(&suite);
-        tests.push(Trial::test(format!("museum/{name}"), move || {
-            museum::act_out(&suite, &name, &incident)
-        }));
+        tests.push(Trial::test(
+            format!("museum/{}", incident.name),
+            move || museum::act_out(&suite, &incident),
+        ));
     }
     let conclusion = libtest_mimic::run(&arguments, tests);
     // exit() runs no destructors: the workers end here.

@@ -250,6 +250,10 @@ Seen with `wait_then_read` on `boundary/stdout-65537`. The child had written 0 b
 
 References: rust-lang/rust&#35;27152; ziglang/zig&#35;14264; sheredom/subprocess.h&#35;82; python: subprocess documentation, warning at Popen.wait; pipe(7).
 
+## Published incidents, acted out
+
+None was acted out.
+
 ## Languages
 
 No wrapper of another language was run.
