@@ -10,10 +10,12 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 use pipeclog_benches::child::Job;
 use pipeclog_benches::contenders::Contender;
+use pipeclog_scenario::goals;
+use pipeclog_scenario::goals::Spread;
 use serde::Serialize;
 
 use crate::Effort;
-use crate::statistics::Spread;
+use crate::statistics::spread;
 
 /// Methods that do the same job in turn.
 pub(crate) struct Duel {
@@ -144,7 +146,24 @@ impl Times {
     /// What one contender took by what another took, round by round.
     pub(crate) fn ratio(&self, of: &str, to: &str, figure: Figure) -> Option<Spread> {
         let pairs = self.of(of, figure)?.iter().zip(self.of(to, figure)?);
-        Spread::of(pairs.map(|(of, to)| of / to.max(1.0)).collect())
+        spread(pairs.map(|(of, to)| of / to.max(1.0)).collect())
+    }
+
+    /// Medians and spreads, for the report.
+    pub(crate) fn summary(&self, name: &str, ours: &str) -> goals::Duel {
+        let contender = |row: &Row| {
+            Some(goals::Contender {
+                name: row.name.into(),
+                capture_us: spread(row.capture_us.clone())?,
+                use_and_free_us: spread(row.use_and_free_us.clone())?,
+                cpu_us: spread(row.cpu_us.clone())?,
+                to_ours: self.ratio(row.name, ours, Figure::Capture),
+            })
+        };
+        goals::Duel {
+            name: name.into(),
+            contenders: self.rows.iter().filter_map(contender).collect(),
+        }
     }
 
     /// Medians, for people.
@@ -156,7 +175,7 @@ impl Times {
         let first = self.rows.first().map_or("", |row| row.name);
         for row in &self.rows {
             let median =
-                |samples: &[f64]| Spread::of(samples.to_vec()).map_or(f64::NAN, |it| it.median);
+                |samples: &[f64]| spread(samples.to_vec()).map_or(f64::NAN, |it| it.median);
             let ratio = self.ratio(row.name, first, Figure::Capture);
             let _ = writeln!(
                 text,

@@ -6,11 +6,12 @@ use std::fmt::Write;
 use pipeclog_benches::contenders::{
     ASYNC_PROCESS, BARE, COPY, Contender, DISCARD, DUCT, FILES, PIPES, STD, SUBPROCESS, TOKIO,
 };
-use serde::Serialize;
+use pipeclog_scenario::goals::Wanted::{self, AtLeast, AtMost};
+use pipeclog_scenario::goals::{Contest, Goal, SCHEMA_VERSION};
 
 use crate::arena::{Duel, Figure, Times};
 use crate::memory::Peak;
-use crate::statistics::Spread;
+use crate::statistics;
 
 const SMALL: &[Contender] = &[
     BARE,
@@ -82,36 +83,34 @@ pub(crate) const DUELS: &[Duel] = &[
 ];
 
 /// One sentence of a goal: a ratio of two contenders in a duel.
-pub(crate) struct Goal {
+pub(crate) struct Ratio {
     number: u32,
     duel: &'static str,
     of: Contender,
     to: Contender,
     figure: Figure,
-    bound: Bound,
+    wanted: Wanted,
 }
 
-#[derive(Clone, Copy)]
-enum Bound {
-    AtMost(f64),
-    AtLeast(f64),
-}
-
-use Bound::{AtLeast, AtMost};
-
-const fn goal(number: u32, duel: &'static str, of: Contender, to: Contender, bound: Bound) -> Goal {
-    Goal {
+const fn goal(
+    number: u32,
+    duel: &'static str,
+    of: Contender,
+    to: Contender,
+    wanted: Wanted,
+) -> Ratio {
+    Ratio {
         number,
         duel,
         of,
         to,
         figure: Figure::Capture,
-        bound,
+        wanted,
     }
 }
 
 /// Every goal that is a ratio.
-pub(crate) const GOALS: &[Goal] = &[
+pub(crate) const GOALS: &[Ratio] = &[
     goal(1, "0 B", PIPES, BARE, AtMost(1.25)),
     goal(1, "4 KiB", PIPES, BARE, AtMost(1.25)),
     goal(1, "0 B", STD, PIPES, AtLeast(1.2)),
@@ -136,86 +135,66 @@ pub(crate) const GOALS: &[Goal] = &[
     goal(5, "4 MiB", STD, PIPES, AtLeast(1.25)),
     goal(6, "64 MiB", FILES, COPY, AtMost(1.25)),
     goal(6, "64 MiB", STD, FILES, AtLeast(10.0)),
-    Goal {
+    Ratio {
         figure: Figure::UseAndFree,
         ..goal(6, "64 MiB", STD, FILES, AtLeast(6.0))
     },
     goal(6, "1 GiB", FILES, COPY, AtMost(1.25)),
     goal(7, "64 MiB in 80 B", STD, PIPES, AtLeast(1.15)),
-    Goal {
+    Ratio {
         figure: Figure::Cpu,
         ..goal(7, "64 MiB in 80 B", STD, PIPES, AtLeast(6.0))
     },
 ];
 
-/// A goal and what came of it.
-#[derive(Serialize)]
-pub(crate) struct Result {
-    goal: u32,
-    what: String,
-    wanted: String,
-    measured: Option<Spread>,
-    met: Option<bool>,
-}
-
 /// Holds what was measured to the goals. What was not measured is not met and not missed.
 pub(crate) fn judge(
-    goals: &[Goal],
+    goals: &[Ratio],
     measured: &BTreeMap<&str, Times>,
     peaks: &[Peak],
-) -> Vec<Result> {
+) -> Vec<Goal> {
     let ratios = goals.iter().map(|goal| {
         let times = measured.get(goal.duel);
-        let ratio = times.and_then(|times| times.ratio(goal.of.name, goal.to.name, goal.figure));
         let figure = match goal.figure {
             Figure::Capture => "",
             Figure::UseAndFree => ", use and free",
             Figure::Cpu => ", own CPU",
         };
-        result(
-            goal.number,
-            format!("{}: {} / {}{figure}", goal.duel, goal.of.name, goal.to.name),
-            goal.bound,
-            ratio,
-        )
+        let what = format!("{}: {} / {}{figure}", goal.duel, goal.of.name, goal.to.name);
+        Goal {
+            goal: goal.number,
+            what: what.as_str().into(),
+            wanted: goal.wanted,
+            measured: times.and_then(|times| times.ratio(goal.of.name, goal.to.name, goal.figure)),
+        }
     });
     let peaks = peaks.iter().map(|peak| {
         let allowed = peak.bytes as f64 * 1.01 + f64::from(4_u32 << 20);
-        let ratio = Spread::of(vec![peak.peak as f64 / allowed]);
         let mib = (peak.peak >> 20, peak.bytes >> 20);
         let what = format!(
             "peak of {}: {} MiB for {} MiB, / (1.01 x bytes + 4 MiB)",
             peak.name, mib.0, mib.1
         );
-        result(8, what, AtMost(1.0), ratio)
+        Goal {
+            goal: 8,
+            what: what.as_str().into(),
+            wanted: AtMost(1.0),
+            measured: statistics::spread(vec![peak.peak as f64 / allowed]),
+        }
     });
-    let mut results: Vec<Result> = ratios.chain(peaks).collect();
+    let mut results: Vec<Goal> = ratios.chain(peaks).collect();
     results.sort_by_key(|result| result.goal);
     results
 }
 
-fn result(goal: u32, what: String, bound: Bound, measured: Option<Spread>) -> Result {
-    let (wanted, met) = match bound {
-        AtMost(most) => (format!("<= {most}"), measured.map(|it| it.median <= most)),
-        AtLeast(least) => (format!(">= {least}"), measured.map(|it| it.median >= least)),
-    };
-    Result {
-        goal,
-        what,
-        wanted,
-        measured,
-        met,
-    }
-}
-
 /// The table of goals.
-pub(crate) fn table(results: &[Result], machine: &str) -> String {
+pub(crate) fn table(results: &[Goal], machine: &str) -> String {
     let mut text = format!(
         "\n{:4} {:64} {:>8} {:>8} {:>17} {:>6}  met\n",
         "goal", "ratio, paired in one run", "wanted", "median", "p25 to p75", "rounds"
     );
     for result in results {
-        let met = match result.met {
+        let met = match result.is_met() {
             Some(true) => "yes",
             Some(false) => "NO",
             None => "not measured",
@@ -227,7 +206,9 @@ pub(crate) fn table(results: &[Result], machine: &str) -> String {
         let _ = writeln!(
             text,
             "{:4} {:64} {:>8} {median:>8} {middle:>17} {count:>6}  {met}",
-            result.goal, result.what, result.wanted
+            result.goal,
+            result.what.escaped(),
+            result.wanted.to_string()
         );
     }
     let _ = writeln!(text, "\n{machine}");
@@ -257,12 +238,22 @@ pub(crate) fn machine() -> String {
 }
 
 /// All of it, with every sample.
-pub(crate) fn json(results: &[Result], machine: &str, measured: &BTreeMap<&str, Times>) -> String {
-    let value = serde_json::json!({
-        "schema_version": 1,
-        "machine": machine,
-        "goals": results,
-        "samples": measured,
+pub(crate) fn json(
+    goals: Vec<Goal>,
+    machine: &str,
+    measured: &BTreeMap<&str, Times>,
+) -> serde_json::Result<String> {
+    let duels = DUELS.iter().filter_map(|duel| {
+        let times = measured.get(duel.name)?;
+        Some(times.summary(duel.name, PIPES.name))
     });
-    format!("{value:#}\n")
+    let contest = Contest {
+        schema_version: SCHEMA_VERSION,
+        machine: machine.into(),
+        goals,
+        duels: duels.collect(),
+    };
+    let mut value = serde_json::to_value(contest)?;
+    value["samples"] = serde_json::to_value(measured)?;
+    Ok(format!("{value:#}\n"))
 }

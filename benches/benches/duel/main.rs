@@ -50,7 +50,8 @@ fn main() -> ExitCode {
     let Some(file) = options.json else {
         return ExitCode::SUCCESS;
     };
-    match std::fs::write(&file, goals::json(&results, &machine, &measured)) {
+    let json = goals::json(results, &machine, &measured).map_err(std::io::Error::from);
+    match json.and_then(|json| std::fs::write(&file, json)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(cause) => {
             println!("failed to write {file}: {cause}");

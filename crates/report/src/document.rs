@@ -6,7 +6,8 @@ use pipeclog_waitgraph::classes::Classes;
 use crate::figure::Figure;
 use crate::loop_graph::LoopGraph;
 use crate::{
-    answer, boundary, claims, evidence, figure, glance, incidents, languages, machine, throughput,
+    answer, boundary, claims, contest, evidence, figure, glance, incidents, languages, machine,
+    throughput,
 };
 
 /// A report and its figures.
@@ -41,6 +42,7 @@ pub fn document(results: &Results, classes: &Classes, stem: &str) -> Document {
     incidents::write(&mut text, &results.incidents);
     languages::write(&mut text, &results.languages);
     throughput::write(&mut text, results.throughput.as_ref(), times.as_ref());
+    contest::write(&mut text, results.contest.as_ref());
     machine::write(&mut text, results);
     Document {
         markdown: text,

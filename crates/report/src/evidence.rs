@@ -5,10 +5,11 @@ use std::fmt::Write as _;
 use pipeclog_scenario::outcome::{Cell, EndedBy, Hang};
 use pipeclog_waitgraph::class::Class;
 use pipeclog_waitgraph::classes::{ClassText, Classes};
+use pipeclog_waitgraph::report::{Confidence, VerdictName};
 
 use crate::hung;
 use crate::loop_graph::LoopGraph;
-use crate::markdown::{escaped, name, number};
+use crate::markdown::{Align, Table, escaped, name, number};
 use crate::names::Names;
 
 /// A hang that is shown for its class.
@@ -26,7 +27,7 @@ pub(crate) fn write(to: &mut String, cells: &[Cell], classes: &Classes) -> Vec<L
         to.push_str("No scenario hung.\n\n");
         return Vec::new();
     }
-    proofs(to, cells);
+    verdicts(to, cells);
     let mut graphs = Vec::new();
     for shown in &shown {
         let _ = writeln!(to, "### {}\n", name(shown.class.slug()));
@@ -35,19 +36,95 @@ pub(crate) fn write(to: &mut String, cells: &[Cell], classes: &Classes) -> Vec<L
     graphs
 }
 
-/// How many of all hangs were proven.
-fn proofs(to: &mut String, cells: &[Cell]) {
-    let hangs = cells.iter().filter_map(hung::class);
-    let (proven, others): (Vec<_>, Vec<_>) =
-        hangs.partition(|(_, hang)| hang.ended_by == EndedBy::Proof);
+/// What the engine says of all hangs.
+fn verdicts(to: &mut String, cells: &[Cell]) {
+    let hangs: Vec<&Hang> = cells
+        .iter()
+        .filter_map(hung::class)
+        .map(|(_, hang)| hang)
+        .collect();
     let _ = writeln!(
         to,
-        "{} of {} expected hangs were ended by a proof: a certificate, checked by code of its own, that names for each \
-         task what it waits for and everybody who could wake it. The others were ended by what is said with them, which is \
-         evidence and no proof. Here is one of each class; processes and pipes have names in the place of their numbers.\n",
-        number(proven.len() as u64),
-        number((proven.len() + others.len()) as u64)
+        "What the engine says of the {} expected hangs, from `/proc` alone:\n",
+        number(hangs.len() as u64)
     );
+    let mut table = Table::new([
+        ("verdict".to_owned(), Align::Left),
+        ("hangs".to_owned(), Align::Right),
+    ]);
+    for said in Said::ALL {
+        let count = hangs.iter().filter(|hang| Said::of(hang) == said).count();
+        if count > 0 {
+            table.row([said.text().to_owned(), number(count as u64)]);
+        }
+    }
+    table.write(to);
+    to.push_str(
+        "Here is one of each class; processes and pipes have names in the place of their numbers.\n\n",
+    );
+}
+
+/// What the engine says of a hang, as far as the table tells it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Said {
+    Proven,
+    Probable,
+    Leaked,
+    Stopped,
+    Outside,
+    Moving,
+    Nothing,
+}
+
+impl Said {
+    const ALL: [Self; 7] = [
+        Self::Proven,
+        Self::Probable,
+        Self::Leaked,
+        Self::Stopped,
+        Self::Outside,
+        Self::Moving,
+        Self::Nothing,
+    ];
+
+    fn of(hang: &Hang) -> Self {
+        let Some(report) = &hang.diagnosis else {
+            return Self::Nothing;
+        };
+        match report.verdict {
+            VerdictName::Deadlocked if report.confidence == Confidence::Proven => Self::Proven,
+            VerdictName::Deadlocked => Self::Probable,
+            VerdictName::Leaked => Self::Leaked,
+            VerdictName::Stopped => Self::Stopped,
+            VerdictName::Waiting => Self::Outside,
+            VerdictName::Stalled | VerdictName::Progressing => Self::Moving,
+            VerdictName::Unproven => Self::Nothing,
+        }
+    }
+
+    fn text(self) -> &'static str {
+        match self {
+            Self::Proven => {
+                "**deadlock, proven**: by a certificate, checked by code of its own, that names for each task what it waits for and \
+                 everybody who could wake it"
+            }
+            Self::Probable => {
+                "**deadlock, probable**: under assumptions that it names; here, that nobody else opens a FIFO by its name, or that \
+                 no byte is under way within a terminal"
+            }
+            Self::Leaked => {
+                "**leak**: an end of file does not come, since somebody who was not meant to has the other end"
+            }
+            Self::Stopped => "**stopped**: all hangs on a stopped process",
+            Self::Outside => {
+                "**waiting**: on a live process or the outside; it may end, for all that can be seen"
+            }
+            Self::Moving => {
+                "**no deadlock**: the parent runs, from sleep to sleep, and does not read"
+            }
+            Self::Nothing => "no verdict",
+        }
+    }
 }
 
 fn write_one(to: &mut String, shown: &Shown<'_>, classes: &Classes) -> Option<LoopGraph> {

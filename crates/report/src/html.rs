@@ -22,6 +22,7 @@ h1, h2 { border-bottom: 1px solid var(--line); padding-bottom: .3em; line-height
 a { color: var(--link) }
 table { display: block; overflow-x: auto; border-collapse: collapse; font-size: 14px; margin: 1em 0 }
 th, td { border: 1px solid var(--line); padding: .3em .7em; vertical-align: top }
+th:first-child, td:first-child { min-width: 10rem }
 tr:nth-child(2n) { background: var(--fill) }
 code, pre { font: .9em ui-monospace, monospace; background: var(--fill); border-radius: 5px }
 code { padding: .1em .3em }

@@ -105,39 +105,51 @@ fn table(run: &[Run<'_>]) -> Table {
     table
 }
 
+/// Those that hang at the same byte in one line.
 fn edges(to: &mut String, run: &[Run<'_>]) {
-    let mut told = false;
+    let mut ways: Vec<(String, Vec<String>)> = Vec::new();
     for one in run {
         for edge in one.edges {
             let stream = match edge.stream {
                 Stream::Stdout => "stdout",
                 Stream::Stderr => "stderr",
             };
-            let found = match &edge.found {
-                Found::At { completes, .. } => format!(
-                    "completes with {} bytes of {stream} and hangs with {}",
-                    number(*completes),
-                    number(completes + 1)
-                ),
-                Found::Always { .. } => format!("hangs without a byte of {stream}"),
-                Found::Never { tried } => {
-                    format!("completed with {} bytes of {stream}", number(*tried))
-                }
-                Found::Unclear { bytes, why } => format!(
-                    "neither completes nor hangs with {} bytes of {stream}: {}",
-                    number(*bytes),
-                    text(why)
-                ),
-            };
-            if !told {
-                to.push_str("At which byte, both of them run, in writes of 4,096:\n\n");
-                told = true;
+            let (found, way) = (
+                came(&edge.found),
+                format!("{} ({stream})", name(&one.parent.name)),
+            );
+            match ways.iter_mut().find(|(known, _)| *known == found) {
+                Some((_, ways)) => ways.push(way),
+                None => ways.push((found, vec![way])),
             }
-            let _ = writeln!(to, "- {} {found}", name(&one.parent.name));
         }
     }
-    if told {
-        to.push('\n');
+    if ways.is_empty() {
+        return;
+    }
+    to.push_str(
+        "At which byte those hang that hang on a single stream's length, in writes of 4,096:\n\n",
+    );
+    for (found, ways) in ways {
+        let _ = writeln!(to, "- {found}: {}", and(&ways));
+    }
+    to.push('\n');
+}
+
+fn came(found: &Found) -> String {
+    match found {
+        Found::At { completes, .. } => format!(
+            "completes with {} bytes and hangs with {}",
+            number(*completes),
+            number(completes + 1)
+        ),
+        Found::Always { .. } => "hangs without a byte".to_owned(),
+        Found::Never { tried } => format!("completed with {} bytes", number(*tried)),
+        Found::Unclear { bytes, why } => format!(
+            "neither completes nor hangs with {} bytes, {}",
+            number(*bytes),
+            text(why)
+        ),
     }
 }
 
@@ -181,19 +193,27 @@ fn title(checked: &Checked) -> String {
     format!("{}{proof}{unexpected}", name(&checked.case.id))
 }
 
+/// Those that lack the same in one line.
 fn skipped(to: &mut String, parents: &[Surveyed]) {
-    let missing: Vec<String> = parents
-        .iter()
-        .filter_map(|parent| match &parent.survey {
-            Survey::Skipped { why } | Survey::Failed { why } => {
-                Some(format!("{} ({})", name(&parent.name), text(why)))
-            }
-            Survey::Run { .. } => None,
-        })
-        .collect();
-    if !missing.is_empty() {
-        let _ = writeln!(to, "Not run on this machine: {}.\n", and(&missing));
+    let mut missing: Vec<(String, Vec<String>)> = Vec::new();
+    for parent in parents {
+        let (Survey::Skipped { why } | Survey::Failed { why }) = &parent.survey else {
+            continue;
+        };
+        let (why, name) = (text(why), name(&parent.name));
+        match missing.iter_mut().find(|(known, _)| *known == why) {
+            Some((_, names)) => names.push(name),
+            None => missing.push((why, vec![name])),
+        }
     }
+    if missing.is_empty() {
+        return;
+    }
+    to.push_str("Not run on this machine:\n\n");
+    for (why, names) in missing {
+        let _ = writeln!(to, "- {}: {why}", and(&names));
+    }
+    to.push('\n');
 }
 
 #[cfg(test)]
@@ -278,7 +298,7 @@ mod tests {
             "{text}"
         );
         assert!(
-            text.contains("completed with 4,194,304 bytes of stderr"),
+            text.contains("- completed with 4,194,304 bytes: `tcl/exec` (stderr)"),
             "{text}"
         );
         assert!(text.contains("**0 of them hang in some case**"), "{text}");
@@ -305,7 +325,10 @@ mod tests {
             text.contains("No wrapper of another language was run."),
             "{text}"
         );
-        assert!(text.contains("Not run on this machine: `java/x`"), "{text}");
+        assert!(
+            text.contains("Not run on this machine:\n\n- `java/x`: "),
+            "{text}"
+        );
         assert!(
             !text.contains("<b>") && !text.contains("</details>"),
             "{text}"

@@ -4,6 +4,7 @@ mod answer;
 mod boundary;
 mod claims;
 pub mod conformance;
+mod contest;
 pub mod curve;
 mod document;
 mod evidence;

@@ -10,6 +10,7 @@ pub mod check;
 pub mod claims;
 pub mod expect;
 pub mod family;
+pub mod goals;
 pub mod incidents;
 pub mod languages;
 pub mod machine;

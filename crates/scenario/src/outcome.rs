@@ -11,6 +11,7 @@ use crate::boundary::Boundary;
 use crate::capacity::{Filled, Held};
 use crate::claims::{Settled, Standing};
 use crate::expect::Expect;
+use crate::goals::Contest;
 use crate::incidents::{self, ActedOut};
 use crate::languages::Surveyed;
 use crate::machine::Machine;
@@ -271,6 +272,9 @@ pub struct Results {
     /// What captures cost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub throughput: Option<Throughput>,
+    /// What captures cost beside those of other crates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contest: Option<Contest>,
     /// Where all this was run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub machine: Option<Machine>,
@@ -302,6 +306,7 @@ impl Results {
             languages: Vec::new(),
             incidents: Vec::new(),
             throughput: None,
+            contest: None,
             machine: None,
         }
     }

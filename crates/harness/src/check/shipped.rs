@@ -71,7 +71,7 @@ pub enum ShippedError {
 #[derive(Debug, thiserror::Error)]
 pub enum Unready {
     /// A program or library is not installed.
-    #[error("{0} is not installed")]
+    #[error("{0} is not there")]
     Missing(String),
     /// It could not be built.
     #[error("failed to build it: {0}")]
@@ -160,7 +160,7 @@ impl Shipped {
         let tools = self.entry.tools.iter().zip(fill(&self.entry.tools));
         if let Some((missing, _)) = tools.into_iter().find(|(_, tool)| !is_there(tool)) {
             return Err(Unready::Missing(match missing.as_str() {
-                PEER => "the peer of `cargo build --package pipeclog-peers`".to_owned(),
+                PEER => "what `cargo build --package pipeclog-peers` builds".to_owned(),
                 tool => tool.to_owned(),
             }));
         }

@@ -8,6 +8,7 @@ mod generated;
 mod laws;
 mod predict;
 mod prove;
+mod report;
 mod rescue;
 mod run;
 mod spool;
