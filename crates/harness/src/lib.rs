@@ -15,6 +15,7 @@ pub mod machine;
 pub mod pool;
 mod quiet;
 pub mod stop;
+mod stuck;
 pub mod throughput;
 pub mod trial;
 mod watch;

@@ -2,17 +2,24 @@
 
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::SigSet;
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use pipeclog_supervise::guard;
+use signal_hook::consts::SIGTERM;
+use signal_hook::flag;
 
 /// Watches for the reasons to stop, beside whatever else is waited for.
 #[derive(Debug)]
 pub struct Stop {
     signals: SignalFd,
+    /// Whether a SIGTERM came while it was not blocked.
+    unblocked: Arc<AtomicBool>,
     caller: io::Stdin,
 }
 
@@ -28,7 +35,7 @@ pub(crate) enum Woken {
 }
 
 impl Stop {
-    /// Stops at SIGINT, SIGTERM and SIGHUP, which this thread and those that it starts no longer die of, and when the
+    /// Stops at the signals that a guard takes ([`guard::SIGNALS`]), which this thread and those that it starts no longer die of, and when the
     /// writer of our stdin has closed it or died. Children inherit the mask; `trial.rs` starts them without it.
     ///
     /// # Errors
@@ -36,15 +43,47 @@ impl Stop {
     /// When signalfd(2) refuses.
     pub fn at_signals_and_end_of_stdin() -> io::Result<Self> {
         let mut set = SigSet::empty();
-        for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        for signal in guard::SIGNALS {
             set.add(signal);
         }
         set.thread_block()?;
+        // A trial is started with no signal blocked. A guard's death, which SIGTERM tells, must not end us in that instant.
+        let unblocked = Arc::new(AtomicBool::new(false));
+        flag::register(SIGTERM, Arc::clone(&unblocked))?;
         let signals = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
         Ok(Self {
             signals,
+            unblocked,
             caller: io::stdin(),
         })
+    }
+
+    fn came_unblocked(&self) -> bool {
+        self.unblocked.load(Ordering::SeqCst)
+    }
+
+    /// Waits for the next request on stdin, or its end, which reading will tell.
+    pub(crate) fn or_request(&self) -> Result<Woken, Errno> {
+        loop {
+            if self.came_unblocked() {
+                return Ok(Woken::Stop);
+            }
+            let mut fds = [
+                PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
+                PollFd::new(self.caller.as_fd(), PollFlags::POLLIN),
+            ];
+            match poll(&mut fds, PollTimeout::NONE) {
+                Ok(_) => {}
+                Err(Errno::EINTR) => continue,
+                Err(error) => return Err(error),
+            }
+            let woke = |index: usize| fds.get(index).and_then(PollFd::any).unwrap_or(false);
+            match (woke(0), woke(1)) {
+                (true, _) => return Ok(Woken::Stop),
+                (false, true) => return Ok(Woken::Ready),
+                (false, false) => {}
+            }
+        }
     }
 
     /// Waits for `fd`, if there is one, to become readable, for no longer than `timeout`.
@@ -53,6 +92,9 @@ impl Stop {
         fd: Option<BorrowedFd<'_>>,
         timeout: Duration,
     ) -> Result<Woken, Errno> {
+        if self.came_unblocked() {
+            return Ok(Woken::Stop);
+        }
         let timeout = PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX);
         let mut fds = vec![
             PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),

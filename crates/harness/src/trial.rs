@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::AsRawFd as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -45,6 +45,8 @@ pub struct Setup {
     pub deadline: Duration,
     /// What makes a trial be given up, its processes killed and reaped as ever.
     pub stop: Stop,
+    /// A directory for what cannot do without a name. Whoever made it removes it.
+    pub scratch: PathBuf,
 }
 
 /// Why a trial says nothing about its strategy.
@@ -90,7 +92,7 @@ fn verdict(verdict: Verdict) -> Outcome {
 }
 
 fn try_run(request: &Request, setup: &Setup) -> Result<Outcome, TrialError> {
-    let files = Files::new(&request.scenario)?;
+    let files = Files::new(&request.scenario, &setup.scratch)?;
     let mut command = parent(request, setup, &files)?;
     let patience = Patience::with_our_own(setup.deadline);
     let descendants = request.scenario.descendants;
@@ -181,7 +183,8 @@ pub(crate) fn carry_out(
 }
 
 /// std's children inherit the signal mask, and ours has in it what `stop.rs` reads from a descriptor: a trial whose SIGTERM is
-/// blocked is another trial. A signal that comes in these microseconds ends this process as it would any.
+/// blocked is another trial. A signal that comes in these microseconds ends this process as it would any, but for SIGTERM, which `stop.rs`
+/// handles; its guard then clears away.
 fn start_with_no_signal_blocked(command: &mut Command) -> Result<Tree, TrialError> {
     let mask = |errno: nix::errno::Errno| TrialError::Io {
         what: "set the signal mask",
@@ -217,7 +220,7 @@ struct Files {
 }
 
 impl Files {
-    fn new(scenario: &Scenario) -> Result<Self, TrialError> {
+    fn new(scenario: &Scenario, scratch: &Path) -> Result<Self, TrialError> {
         let mut script = memory_file()?;
         let wrote = |source| TrialError::Io {
             what: "fill a memory file",
@@ -241,7 +244,7 @@ impl Files {
             report: memory_file()?,
             stdout: memory_file()?,
             stderr: memory_file()?,
-            directory: fifos(&scenario.fifos)?,
+            directory: fifos(&scenario.fifos, scratch)?,
         })
     }
 
@@ -251,11 +254,13 @@ impl Files {
     }
 }
 
-fn fifos(names: &[String]) -> Result<Option<TempDir>, TrialError> {
+fn fifos(names: &[String], scratch: &Path) -> Result<Option<TempDir>, TrialError> {
     if names.is_empty() {
         return Ok(None);
     }
-    let made = tempfile::Builder::new().prefix("pipeclog-").tempdir();
+    let made = tempfile::Builder::new()
+        .prefix("trial-")
+        .tempdir_in(scratch);
     let directory = made.map_err(|source| TrialError::Io {
         what: "make a temporary directory",
         source,

@@ -13,6 +13,8 @@ use crate::command::predict::PredictArgs;
 use crate::command::report::ReportArgs;
 use crate::command::rescue::RescueArgs;
 use crate::command::watch::WatchArgs;
+use crate::command::worker::WorkerArgs;
+use crate::run;
 
 /// Finds out why a program hangs on a pipe, proves it, and helps to get out of it.
 #[derive(Debug, Parser)]
@@ -88,7 +90,7 @@ pub(crate) enum Command {
     },
     /// Run trials for another process, which asks for them on stdin
     #[command(hide = true, name = pipeclog_harness::pool::WORKER_COMMAND)]
-    Worker,
+    Worker(WorkerArgs),
     /// Read stdin to its end, for background descendants of a capture that is over
     #[command(hide = true, name = crate::command::capture::DRAIN_COMMAND)]
     Drain,
@@ -107,7 +109,7 @@ pub(crate) struct Prove {
     #[arg(long)]
     pub(crate) slow: bool,
     /// How many trials to run at a time [default: one for each processor].
-    #[arg(long, short, value_name = "N")]
+    #[arg(long, short, value_name = "N", value_parser = run::parse_jobs)]
     pub(crate) jobs: Option<std::num::NonZeroUsize>,
     /// Write every outcome, with its evidence, to this file.
     #[arg(long, value_name = "FILE")]

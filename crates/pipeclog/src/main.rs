@@ -5,6 +5,8 @@ mod out;
 
 mod args;
 mod command;
+mod interrupt;
+mod near;
 mod run;
 mod table;
 mod teller;
@@ -89,10 +91,14 @@ fn main() -> ExitCode {
         Command::Rescue(args) => command::rescue::run(&args),
         Command::Watch(args) => return command::watch::run(&args),
         Command::Drain => command::capture::drain(),
-        Command::Worker => command::worker::run(),
+        Command::Worker(args) => command::worker::run(args),
         // Handled above.
         Command::Chatty { .. } => Ok(ExitCode::from(USAGE)),
     };
+    // Whatever has come of it: what was started has ended by now.
+    if let Err(interrupted) = interrupt::check() {
+        interrupted.die()
+    }
     done.unwrap_or_else(|error| {
         complain(&format!("{error:#}"));
         ExitCode::from(USAGE)

@@ -14,6 +14,8 @@ use pipeclog_scenario::outcome::Results;
 use pipeclog_scenario::scenario::Scenario;
 use pipeclog_scenario::strategy::Strategy;
 
+use crate::interrupt::{self, Interrupted};
+
 /// A trial to run.
 pub(crate) struct Trial<'a> {
     pub(crate) scenario: &'a Scenario,
@@ -38,10 +40,17 @@ pub(crate) fn trials<'a>(
     })
 }
 
-/// A pool of workers of this program.
+/// A pool of workers of this program, which end when a signal asks this process to.
 pub(crate) fn pool() -> anyhow::Result<Pool> {
     let program = std::env::current_exe().context("failed to find this program's own file")?;
-    Ok(Pool::new(program))
+    let stop = interrupt::arm().context("failed to handle signals")?;
+    Ok(Pool::new(program).stopped_by(stop.into()))
+}
+
+/// A number of jobs, for clap.
+pub(crate) fn parse_jobs(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse()
+        .map_err(|_| "write a whole number from 1 on".to_owned())
 }
 
 /// As many jobs as were asked for, or one for each processor.
@@ -51,19 +60,24 @@ pub(crate) fn jobs(asked: Option<NonZeroUsize>) -> usize {
         .map_or(1, NonZeroUsize::get)
 }
 
-/// Does `work` to each item in `jobs` threads; the results are in the order of the items.
+/// Does `work` to each item in `jobs` threads; the results are in the order of the items. The bar is taken away.
+///
+/// # Errors
+/// When a signal asked for the end.
 pub(crate) fn each<I: Sync, O: Send>(
     items: &[I],
     jobs: usize,
     bar: &ProgressBar,
     work: impl Fn(&I) -> O + Sync,
-) -> Vec<O> {
+) -> Result<Vec<O>, Interrupted> {
     let next = AtomicUsize::new(0);
     let done: Mutex<Vec<(usize, O)>> = Mutex::new(Vec::with_capacity(items.len()));
     std::thread::scope(|scope| {
         for _ in 0..jobs.max(1) {
             scope.spawn(|| {
-                while let Some((index, item)) = take(items, &next) {
+                while interrupt::check().is_ok()
+                    && let Some((index, item)) = take(items, &next)
+                {
                     let result = work(item);
                     bar.inc(1);
                     done.lock()
@@ -73,11 +87,13 @@ pub(crate) fn each<I: Sync, O: Send>(
             });
         }
     });
+    bar.finish_and_clear();
+    interrupt::check()?;
     let mut done = done
         .into_inner()
         .unwrap_or_else(std::sync::PoisonError::into_inner);
     done.sort_by_key(|(index, _)| *index);
-    done.into_iter().map(|(_, result)| result).collect()
+    Ok(done.into_iter().map(|(_, result)| result).collect())
 }
 
 fn take<'a, I>(items: &'a [I], next: &AtomicUsize) -> Option<(usize, &'a I)> {

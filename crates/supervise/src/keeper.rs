@@ -84,7 +84,10 @@ pub fn run(arguments: &[OsString]) -> Result<(), KeeperError> {
         };
         unblock_set.add(signal);
     }
-    child_signals_are_told()?;
+    child_signals_are_told().map_err(|source| KeeperError::System {
+        what: "handle SIGCHLD",
+        source,
+    })?;
     survive(&unblock_set);
     unblock_set
         .thread_unblock()
@@ -196,14 +199,9 @@ fn take(number: RawFd) -> Result<File, KeeperError> {
 
 /// A caller may have left SIGCHLD ignored, and then no exit status is ever told (wait(2)). A handler ends that; the command
 /// gets the default, as timeout(1) gives it.
-pub(crate) fn child_signals_are_told() -> Result<(), KeeperError> {
+pub(crate) fn child_signals_are_told() -> io::Result<()> {
     let unused = Arc::new(AtomicBool::new(false));
-    signal_hook::flag::register(signal_hook::consts::SIGCHLD, unused)
-        .map(drop)
-        .map_err(|source| KeeperError::System {
-            what: "handle SIGCHLD",
-            source,
-        })
+    signal_hook::flag::register(signal_hook::consts::SIGCHLD, unused).map(drop)
 }
 
 /// While the command is started its mask is that of the caller, and a Ctrl-C would end this process too. A handler keeps it

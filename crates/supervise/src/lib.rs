@@ -2,6 +2,7 @@
 
 mod census;
 pub mod descriptors;
+pub mod guard;
 pub mod keeper;
 mod lookout;
 mod send;

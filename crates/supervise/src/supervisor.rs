@@ -169,9 +169,6 @@ pub enum SuperviseError {
     /// `/proc` cannot be read at all.
     #[error(transparent)]
     Scan(#[from] ScanError),
-    /// SIGCHLD.
-    #[error(transparent)]
-    Keeper(#[from] keeper::KeeperError),
     /// The keeper died before the command.
     #[error(
         "the process that keeps the command's tree together (pipeclog {KEEPER_COMMAND}) has ended before its time, killed by somebody \
@@ -189,7 +186,7 @@ fn system(what: &'static str) -> impl FnOnce(io::Error) -> SuperviseError {
 /// # Errors
 /// When it cannot be supervised; whatever had been started is ended then.
 pub fn run(options: &Options, tell: &mut dyn FnMut(&Event<'_>)) -> Result<Account, SuperviseError> {
-    keeper::child_signals_are_told()?;
+    keeper::child_signals_are_told().map_err(system("handle SIGCHLD"))?;
     let signals = Signals::block(options.signal).map_err(system("take signals (signalfd)"))?;
     let streams = [
         census::stream("stdout", io::stdout()),

@@ -17,7 +17,7 @@ use pipeclog_scenario::check::{
 use pipeclog_scenario::script::{Size, Stream};
 use pipeclog_waitgraph::Untrusted;
 
-use crate::{run, table};
+use crate::{interrupt, run, table};
 
 /// Which cases, and what the wrapper is.
 #[derive(Debug, Args)]
@@ -62,7 +62,7 @@ pub(crate) struct CheckArgs {
     #[arg(long, conflicts_with = "list")]
     bisect: bool,
     /// How many cases to run at a time [default: one for each processor].
-    #[arg(long, short, value_name = "N")]
+    #[arg(long, short, value_name = "N", value_parser = run::parse_jobs)]
     jobs: Option<std::num::NonZeroUsize>,
     /// The wrapper: it runs the command that follows its own words, writes what it has captured to its stdout and stderr, and exits
     /// with the command's code.
@@ -202,8 +202,7 @@ fn put(
             case: case.clone(),
             wrapper: wrapper.clone(),
         })
-    });
-    bar.finish_and_clear();
+    })?;
     let checked = cases.into_iter().zip(findings).map(|(case, finding)| {
         let known = known.get(&case.id).copied();
         let standing = finding.standing(case.level, known, args.strict);
@@ -295,6 +294,7 @@ fn show_edges(wrapper: &Wrapper) -> anyhow::Result<ExitCode> {
         let mut edges = Vec::new();
         for size in bisect::WRITE_SIZES.into_iter().filter_map(NonZeroU64::new) {
             edges.push(bisect::search(&pool, wrapper, stream, size));
+            interrupt::check()?;
         }
         for line in edge::lines(&edges) {
             println!("{}", Untrusted::new(line).terminal(2000));

@@ -1,5 +1,6 @@
 //! `pipeclog prove`: the matrix of scenarios and strategies, run and shown.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -12,6 +13,7 @@ use pipeclog_scenario::scenario::Scenario;
 use pipeclog_waitgraph::Untrusted;
 
 use crate::args::Prove;
+use crate::near;
 use crate::run::{self, Trial};
 use crate::table;
 use crate::units;
@@ -33,8 +35,9 @@ pub(crate) fn run(args: &Prove) -> anyhow::Result<ExitCode> {
     let bar = run::progress(trials.len(), "trials");
     let cells = run::each(&trials, run::jobs(args.jobs), &bar, |trial| {
         cell::run(&pool, trial.scenario, trial.strategy, facts)
-    });
-    bar.finish_and_clear();
+    })?;
+    // The workers end before anything is shown: a reader that has enough ends this process.
+    drop(pool);
     let results = Results::of_cells(cells.into_iter().flatten().collect());
     if let Some(path) = &args.json {
         run::write_json(path, &results)?;
@@ -45,24 +48,38 @@ pub(crate) fn run(args: &Prove) -> anyhow::Result<ExitCode> {
 /// The trials that the arguments name. A filter that fits none is an error, or a slip of the pen would pass as proof.
 fn select<'a>(scenarios: &'a [Scenario], args: &Prove) -> anyhow::Result<Vec<Trial<'a>>> {
     let in_tier = |scenario: &&Scenario| args.slow || !scenario.is_slow();
-    let named = |trial: &Trial<'_>| {
-        let name = trial.name();
-        args.filters.iter().all(|filter| name.contains(filter))
-    };
-    let trials: Vec<Trial<'a>> = run::trials(scenarios.iter().filter(in_tier))
-        .filter(named)
+    let all: Vec<Trial<'a>> = run::trials(scenarios.iter().filter(in_tier)).collect();
+    let names: Vec<String> = all.iter().map(Trial::name).collect();
+    let fits = |name: &String| args.filters.iter().all(|filter| name.contains(filter));
+    let trials: Vec<Trial<'a>> = all
+        .into_iter()
+        .zip(&names)
+        .filter(|(_, name)| fits(name))
+        .map(|(trial, _)| trial)
         .collect();
-    if trials.is_empty() {
-        anyhow::bail!(
-            "no trial's name contains {}: `pipeclog prove --list` shows them all (with --slow, the slow tier too)",
-            args.filters
-                .iter()
-                .map(|filter| format!("{filter:?}"))
-                .collect::<Vec<_>>()
-                .join(" and ")
-        );
-    }
+    anyhow::ensure!(
+        !trials.is_empty(),
+        "no trial's name contains {}: `pipeclog prove --list` shows them all (with --slow, the slow tier too)",
+        args.filters
+            .iter()
+            .map(|filter| format!("{filter:?}{}", near::question(&meant(filter, &names))))
+            .collect::<Vec<_>>()
+            .join(" and ")
+    );
     Ok(trials)
+}
+
+/// What a filter that fits no trial may have meant: for each of its parts between slashes, the parts of names like it.
+fn meant<'a>(filter: &str, names: &'a [String]) -> Vec<&'a str> {
+    if names.iter().any(|name| name.contains(filter)) {
+        return Vec::new();
+    }
+    let known: BTreeSet<&str> = names.iter().flat_map(|name| name.split('/')).collect();
+    filter
+        .split('/')
+        .filter(|part| !known.iter().any(|name| name.contains(part)))
+        .flat_map(|part| near::names(part, &known))
+        .collect()
 }
 
 /// Characters of a line about a cell at most.

@@ -34,7 +34,7 @@ pub(crate) struct ReportArgs {
     #[arg(long)]
     quick: bool,
     /// How many trials to run at a time; measurements are always run one at a time [default: one for each processor].
-    #[arg(long, short, value_name = "N")]
+    #[arg(long, short, value_name = "N", value_parser = run::parse_jobs)]
     jobs: Option<NonZeroUsize>,
     /// Run nothing, and write the report of results that a run has written.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["quick", "jobs", "json"])]

@@ -61,24 +61,59 @@ fn a_filter_that_fits_nothing_is_an_error_and_not_a_proof_of_nothing() {
 }
 
 #[test]
-fn the_list_ends_quietly_in_front_of_a_reader_that_has_enough() {
-    let ran = shell("pipeclog prove --list | head -1");
-    assert_eq!(ran.code, 0);
-    assert_eq!(ran.stdout.lines().count(), 1);
-    assert!(!ran.stderr.contains("panicked"), "{}", ran.stderr);
+fn a_misspelt_name_is_answered_with_the_right_one() {
+    for (wrong, right) in [
+        ("sequental-read", "(did you mean sequential-read"),
+        ("boundary/stdout-65537/wait_then_red", " or wait_then_read"),
+        ("grandchild-hold/deamon", "(did you mean daemon"),
+    ] {
+        let ran = pipeclog(&["prove", wrong]);
+        assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{ran:?}");
+        assert!(ran.stderr.contains(right), "{wrong}: {}", ran.stderr);
+    }
 }
 
 #[test]
-fn a_run_that_is_killed_leaves_no_process_behind() {
-    // The trial's chatty is recognised by what it can only have from this run: the worker's descriptor paths.
-    // A run that has ended before all of them were seen is begun again.
-    let ran = shell(
-        "pipeclog prove -j 1 fork-lock/threads >/dev/null & run=$!; \
-         until worker=$(pgrep -P $run) && parent=$(pgrep -P $worker) && child=$(pgrep -P $parent); do \
-           case $(ps -o stat= -p $run) in Z*|'') pipeclog prove -j 1 fork-lock/threads >/dev/null & run=$!;; esac; done; \
-         kill -KILL $run; \
-         while kill -0 $worker 2>/dev/null && [ $(ps -o stat= -p $worker | cut -c1) != Z ]; do :; done; \
-         for pid in $parent $child; do ps -o stat= -p $pid; done | grep -v Z; echo done",
-    );
-    assert_eq!(ran.stdout, "done\n", "{}", ran.stderr);
+fn a_bad_value_is_a_clear_error_and_nothing_runs() {
+    for (arguments, names) in [
+        (
+            vec!["-j", "0"],
+            "'--jobs <N>': write a whole number from 1 on",
+        ),
+        (
+            vec!["-j", "many"],
+            "'--jobs <N>': write a whole number from 1 on",
+        ),
+        (
+            vec!["--jobs=-1"],
+            "'--jobs <N>': write a whole number from 1 on",
+        ),
+        (vec!["--json", "/no/such/folder/file"], "/no/such/folder"),
+        (vec!["--json", "/"], "it is a directory"),
+        (vec!["--color", "sometimes"], "'--color <WHEN>'"),
+        (vec!["--no-such-option"], "--no-such-option"),
+    ] {
+        let ran = pipeclog(
+            &[
+                &["prove", "sequential-read/65537/threads"],
+                arguments.as_slice(),
+            ]
+            .concat(),
+        );
+        assert_eq!(
+            (ran.code, ran.stdout.as_str()),
+            (2, ""),
+            "{arguments:?}: {ran:?}"
+        );
+        assert!(ran.stderr.contains(names), "{arguments:?}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_reader_that_has_enough_ends_it_quietly_however_often() {
+    let ran = shell("for run in $(seq 50); do pipeclog prove --list | head -1; done");
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran:?}");
+    assert_eq!(ran.stdout.lines().count(), 50);
+    let ran = shell("for run in 1 2 3; do pipeclog prove sequential-read/65537/p | head -1; done");
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran:?}");
 }

@@ -72,8 +72,9 @@ def main():
         shell(command, report)
     os.close(report)
     fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    read_until(master, b"ready")
-    if action == "interrupt":
+    bar = action.endswith("-bar")
+    seen = read_until(master, b"to go" if bar else b"ready")
+    if action in ("interrupt", "interrupt-bar"):
         os.write(master, b"\x03")
     elif action == "quit":
         os.write(master, b"\x1c")
@@ -81,6 +82,8 @@ def main():
         os.write(master, b"\x1a")
         read_until(master, b"resumed")
         os.write(master, b"\n")
+    elif action == "suspend-bar":
+        os.write(master, b"\x1a")
     elif action == "type":
         os.write(master, b"secret\n")
     # Both to their ends: what the command showed last may still be in the terminal when its shell has gone.
@@ -102,6 +105,10 @@ def main():
                 opened.remove(fd)
     # The terminal's own echo (`^C`) may stand before it in the same line.
     shown = [text.decode() for text in re.findall(rb"shown \w+", said[master])]
+    if bar:
+        # What stands in the line that the cursor is in, once its last erasure is done.
+        line = re.split(rb"\n|\x1b\[2K", seen + said[master])[-1]
+        shown.append(f"shown after the bar: {line!r}")
     os.waitpid(leader, 0)
     print("\n".join(sorted(said[reading].decode().splitlines() + shown)))
 

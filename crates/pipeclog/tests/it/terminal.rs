@@ -1,4 +1,5 @@
-//! `pipeclog watch` at a terminal, side by side with no watcher at all: Ctrl-C, Ctrl-Z, Ctrl-\, a password, and whose the terminal is.
+//! `pipeclog watch` at a terminal, side by side with no watcher at all: Ctrl-C, Ctrl-Z, Ctrl-\, a password, and whose the terminal is;
+//! and `pipeclog prove`, whose progress goes away.
 
 use crate::run::shell;
 
@@ -73,5 +74,34 @@ fn a_program_that_asks_for_a_password_gets_it_from_the_terminal() {
         "python3 -c 'import getpass
 print(\"shown\", getpass.getpass(\"ready\"), flush=True)'",
         "shown secret",
+    );
+}
+
+/// What came of `pipeclog prove` under a terminal that has seen its progress.
+#[expect(clippy::print_stdout, reason = "a skipped test says so")]
+fn proves(action: &str, facts: &str) {
+    if shell("python3 --version").code != 0 {
+        println!("skipped: no python3 here");
+        return;
+    }
+    let ran = shell(&format!(
+        "python3 {DRIVER} {action} pipeclog prove -j 1 waiting-outside/threads"
+    ));
+    assert_eq!(ran.stdout, facts, "{ran:?}");
+}
+
+#[test]
+fn ctrl_c_ends_a_run_by_the_signal_and_takes_its_progress_from_the_terminal() {
+    proves(
+        "interrupt-bar",
+        "killed 2\nowner job\nshown after the bar: b''\n",
+    );
+}
+
+#[test]
+fn ctrl_z_stops_a_run_which_comes_out_the_same_when_it_goes_on() {
+    proves(
+        "suspend-bar",
+        "exited 0\nowner job\nowner job\nshown after the bar: b''\nstopped 20\n",
     );
 }

@@ -19,6 +19,7 @@ use pipeclog_scenario::script::{Op, Size, WriteSize};
 use pipeclog_scenario::throughput::Throughput;
 
 use super::workshop::Workshop;
+use crate::interrupt::{self, Interrupted};
 use crate::run::{self, Trial};
 
 /// The sizes of a quick run: the capacity of a pipe, and a byte more.
@@ -32,7 +33,7 @@ pub(super) fn all(effort: Effort, jobs: usize) -> anyhow::Result<Results> {
     let workshop = Workshop::open()?;
     let mut results = untimed(&workshop, effort, jobs)?;
     let duels = throughput::duels(effort);
-    let peaks = peaks(&run::pool()?, &duels);
+    let peaks = peaks(&run::pool()?, &duels)?;
     results.throughput = Some(duel(&duels, &peaks)?);
     results.contest = match effort {
         Effort::Full => workshop.contest()?,
@@ -51,7 +52,7 @@ fn untimed(workshop: &Workshop, effort: Effort, jobs: usize) -> anyhow::Result<R
     let facts = machine::pipes(&machine)?;
     let pool = run::pool()?;
     let cells = matrix(&pool, effort, jobs, facts)?;
-    let boundaries = boundaries(&pool, effort, jobs, facts);
+    let boundaries = boundaries(&pool, effort, jobs, facts)?;
     let claims = claims(&pool, effort, jobs)?;
     let languages = languages(&pool, workshop, effort, jobs)?;
     let incidents = incidents(&pool, workshop, jobs)?;
@@ -88,8 +89,7 @@ fn matrix(pool: &Pool, effort: Effort, jobs: usize, facts: PipeFacts) -> anyhow:
     let bar = run::progress(trials.len(), "trials");
     let cells = run::each(&trials, jobs, &bar, |trial| {
         cell::run(pool, trial.scenario, trial.strategy, facts)
-    });
-    bar.finish_and_clear();
+    })?;
     Ok(cells.into_iter().flatten().collect())
 }
 
@@ -138,8 +138,7 @@ fn claims(pool: &Pool, effort: Effort, jobs: usize) -> anyhow::Result<Vec<Settle
     let pythons = harness::claims::pythons(std::env::var_os("PATH").as_deref(), home.as_deref());
     let items = harness::claims::agenda(&claims, &pythons, effort);
     let bar = run::progress(items.len(), "experiments");
-    let came = run::each(&items, jobs, &bar, |item| pool.experiment(&item.request));
-    bar.finish_and_clear();
+    let came = run::each(&items, jobs, &bar, |item| pool.experiment(&item.request))?;
     Ok(harness::claims::settle(claims, &items, came))
 }
 
@@ -153,8 +152,7 @@ fn incidents(pool: &Pool, workshop: &Workshop, jobs: usize) -> anyhow::Result<Ve
         out: workshop.folder(),
     };
     let bar = run::progress(incidents.len(), "incidents");
-    let acted = run::each(&incidents, jobs, &bar, |incident| stage.act_out(incident));
-    bar.finish_and_clear();
+    let acted = run::each(&incidents, jobs, &bar, |incident| stage.act_out(incident))?;
     Ok(acted)
 }
 
@@ -180,8 +178,7 @@ fn languages(
     let bar = run::progress(items.len(), "cases put to wrappers");
     let put = run::each(&items, jobs, &bar, |(ready, case)| {
         languages::put(pool, ready, case)
-    });
-    bar.finish_and_clear();
+    })?;
     let mut put = put.into_iter();
     Ok(prepared
         .into_iter()
@@ -195,34 +192,35 @@ fn languages(
         .collect())
 }
 
-fn boundaries(pool: &Pool, effort: Effort, jobs: usize, facts: PipeFacts) -> Vec<Boundary> {
+fn boundaries(
+    pool: &Pool,
+    effort: Effort,
+    jobs: usize,
+    facts: PipeFacts,
+) -> Result<Vec<Boundary>, Interrupted> {
     let cases = match effort {
         Effort::Full => boundary::cases(&boundary::WRITE_SIZES, &Layout::ALL),
         Effort::Quick => boundary::cases(&QUICK_WRITE_SIZES, &QUICK_LAYOUTS),
     };
     let bar = run::progress(cases.len(), "boundaries");
-    let found = run::each(&cases, jobs, &bar, |case| {
+    run::each(&cases, jobs, &bar, |case| {
         boundary::search(pool, *case, facts)
-    });
-    bar.finish_and_clear();
-    found
+    })
 }
 
-fn peaks(pool: &Pool, duels: &[Duel]) -> Peaks {
+fn peaks(pool: &Pool, duels: &[Duel]) -> Result<Peaks, Interrupted> {
     let captures: Vec<_> = duels
         .iter()
         .flat_map(|duel| throughput::contestants().map(|strategy| (strategy, duel.bytes)))
         .collect();
     let bar = run::progress(captures.len(), "captures verified");
-    let peaks = run::each(&captures, 1, &bar, |(strategy, bytes)| {
+    run::each(&captures, 1, &bar, |(strategy, bytes)| {
         (
             *strategy,
             *bytes,
             throughput::peak_kib(pool, *strategy, *bytes),
         )
-    });
-    bar.finish_and_clear();
-    peaks
+    })
 }
 
 fn duel(duels: &[Duel], peaks: &Peaks) -> anyhow::Result<Throughput> {
@@ -231,6 +229,7 @@ fn duel(duels: &[Duel], peaks: &Peaks) -> anyhow::Result<Throughput> {
     let bar = run::progress(usize::try_from(rounds).unwrap_or(0), "rounds");
     // Its thread would wake up while something is being measured.
     bar.disable_steady_tick();
+    interrupt::at_once();
     let throughput = throughput::measure(&program, duels, peaks, || bar.inc(1));
     bar.finish_and_clear();
     Ok(throughput)
