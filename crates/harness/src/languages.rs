@@ -4,7 +4,7 @@ use std::num::NonZeroU64;
 use std::path::Path;
 
 use pipeclog_scenario::check::edge::Edge;
-use pipeclog_scenario::check::{Case, Checked, Expectations, Finding, FindingName, Wrapper};
+use pipeclog_scenario::check::{Case, Checked, Expectations, Finding, Wrapper};
 use pipeclog_scenario::languages::{Survey, Surveyed};
 use pipeclog_scenario::outcome::Effort;
 use pipeclog_scenario::script::Stream;
@@ -75,9 +75,8 @@ pub fn put(pool: &Pool, ready: &Ready, case: &Case) -> Checked {
         case: case.clone(),
         wrapper: ready.wrapper.clone(),
     });
-    let known = ready.known.get(&case.id).copied();
-    // A known failure that names a pass is none.
-    let known = known.filter(|known| *known != FindingName::Pass);
+    let known = ready.known.get(&case.id);
+    let known = known.and_then(|known| known.failure(finding.name()));
     Checked {
         standing: finding.standing(case.level, known, false),
         case: case.clone(),

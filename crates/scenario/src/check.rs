@@ -11,7 +11,7 @@ mod read;
 mod wrapper;
 
 pub use finding::{
-    Checked, Conformance, Expectations, Finding, FindingName, SCHEMA_VERSION, Standing,
+    Checked, Conformance, Expectations, Finding, FindingName, Known, SCHEMA_VERSION, Standing,
 };
 pub use read::{CaseError, read_cases};
 pub use wrapper::Wrapper;

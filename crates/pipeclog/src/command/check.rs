@@ -34,7 +34,7 @@ pub(crate) struct CheckArgs {
     /// Fail for what the wrapper should or may do, too.
     #[arg(long)]
     strict: bool,
-    /// Known failures: a JSON object from the ids of cases to hang, loss, exit, harm or imposition. A case that comes out otherwise fails.
+    /// Known failures: a JSON object from the ids of cases to hang, loss, exit, harm or imposition, or to a list of them and pass where a race decides. A case that comes out otherwise fails.
     #[arg(long, value_name = "FILE")]
     expect: Option<PathBuf>,
     /// How the results are printed.
@@ -174,12 +174,17 @@ fn expectations(path: &Path) -> anyhow::Result<Expectations> {
         .with_context(|| format!("failed to read the known failures from {}", path.display()))?;
     let known: Expectations = serde_json::from_str(&text).with_context(|| {
         format!(
-            "{} is no file of known failures, which is as {{\"stderr-65537\": \"hang\"}}",
+            "{} is no file of known failures, which is as {{\"stderr-65537\": \"hang\", \"daemon-holds\": [\"pass\", \"hang\"]}}",
             path.display()
         )
     })?;
     let cases = fixtures::cases().context("failed to read the built-in cases")?;
-    for id in known.keys() {
+    for (id, known) in &known {
+        ensure!(
+            !known.names().is_empty(),
+            "{} names no outcome of {id:?}: write one, as \"hang\", or leave the case out",
+            path.display()
+        );
         ensure!(
             cases.iter().any(|case| case.id == *id),
             "{} names a case {id:?}, which there is not: `pipeclog check --list` shows them all",
@@ -204,7 +209,8 @@ fn put(
         })
     })?;
     let checked = cases.into_iter().zip(findings).map(|(case, finding)| {
-        let known = known.get(&case.id).copied();
+        let known = known.get(&case.id);
+        let known = known.and_then(|known| known.failure(finding.name()));
         let standing = finding.standing(case.level, known, args.strict);
         Checked {
             case,

@@ -120,7 +120,46 @@ pub struct Conformance {
 }
 
 /// Failures that are known, by the id of the case.
-pub type Expectations = BTreeMap<String, FindingName>;
+pub type Expectations = BTreeMap<String, Known>;
+
+/// What is known to come of a case: `"hang"`, or `["pass", "hang"]` where a race in the wrapper decides.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Known {
+    /// This alone.
+    One(FindingName),
+    /// Any of these.
+    Several(Vec<FindingName>),
+}
+
+impl Known {
+    /// All that may come.
+    #[must_use]
+    pub fn names(&self) -> &[FindingName] {
+        match self {
+            Self::One(name) => std::slice::from_ref(name),
+            Self::Several(names) => names,
+        }
+    }
+
+    /// The failure that was to be expected where this was found; none where a pass was found and may come.
+    #[must_use]
+    pub fn failure(&self, found: FindingName) -> Option<FindingName> {
+        let is_failure = |name: &FindingName| *name != FindingName::Pass;
+        if self.names().contains(&found) {
+            Some(found).filter(is_failure)
+        } else {
+            self.names().iter().copied().find(is_failure)
+        }
+    }
+}
+
+impl fmt::Display for Known {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words: Vec<_> = self.names().iter().map(|name| name.word()).collect();
+        f.write_str(&words.join(" or "))
+    }
+}
 
 impl FindingName {
     /// As people read it.
@@ -186,6 +225,12 @@ impl fmt::Display for Finding {
         match self {
             Self::Passed => f.write_str("passed"),
             Self::Hung(hang) => match &hang.diagnosis {
+                Some(report) if hang.ended_by == EndedBy::Deadline => write!(
+                    f,
+                    "had not ended after {} s: {}",
+                    hang.after_ms / 1000,
+                    report.headline
+                ),
                 Some(report) => write!(f, "hangs: {}", report.headline),
                 None if hang.ended_by == EndedBy::Deadline => {
                     f.write_str("passed the bound on a trial")
@@ -200,5 +245,35 @@ impl fmt::Display for Finding {
             Self::NotApplicable { why } => write!(f, "not applicable: {why}"),
             Self::Broken { why } => write!(f, "the trial went wrong: {why}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_a_race_decides_every_outcome_that_is_named_is_as_expected_and_no_other() {
+        let known: Known = serde_json::from_str(r#"["pass", "hang"]"#).unwrap();
+        let stands = |finding: Finding| {
+            let failure = known.failure(finding.name());
+            finding.standing(Level::Must, failure, false)
+        };
+        let lost = Finding::Lost {
+            stream: "stdout".to_owned(),
+            what: String::new(),
+        };
+        assert_eq!(stands(Finding::Passed), Standing::Good);
+        assert_eq!(stands(lost), Standing::Outdated);
+        assert_eq!(known.failure(FindingName::Hang), Some(FindingName::Hang));
+        assert_eq!(known.to_string(), "pass or hang");
+    }
+
+    #[test]
+    fn a_failure_that_is_known_and_does_not_come_is_to_be_told() {
+        let known: Known = serde_json::from_str(r#""hang""#).unwrap();
+        let failure = known.failure(FindingName::Pass);
+        let standing = Finding::Passed.standing(Level::May, failure, false);
+        assert_eq!(standing, Standing::Outdated);
     }
 }
