@@ -38,6 +38,9 @@ const DEADLINE: Duration = Duration::from_secs(60);
 const QUIET: Duration = Duration::from_millis(700);
 /// How long a wrapper may sleep and look in turns while its child is blocked.
 const POLLING: Duration = Duration::from_secs(3);
+/// How long a wrapper may come back from waits with a timeout after the child's exit, while nobody else in the trial moves. Far above a
+/// grace period that a program would have for the end of file; what is longer counts as a hang.
+const TIMERS: Duration = Duration::from_secs(10);
 /// A path at which nothing is.
 pub(crate) const MISSING: &str = "/nonexistent/pipeclog-no-such-command";
 
@@ -87,6 +90,7 @@ fn patience(case: &Case) -> Patience {
         deadline: DEADLINE,
         quiet,
         polling: POLLING + Duration::from_secs(2 * timers),
+        timers: Some(TIMERS + Duration::from_secs(2 * timers)),
         probable: Some(quiet),
         proof: Duration::from_secs(2 * timers),
     }

@@ -241,6 +241,7 @@ fn try_run(request: &Request, setup: &Setup) -> Result<Came, TrialError> {
         deadline: DEADLINE,
         quiet: QUIET,
         polling: QUIET,
+        timers: None,
         probable: None,
         proof: Duration::ZERO,
     };

@@ -54,9 +54,12 @@ impl Cast {
 #[derive(Debug)]
 pub(crate) struct Window {
     first: Snapshot,
+    /// The last look at which the parent was not awake.
     last: Snapshot,
+    /// The last look of all, if the parent was awake.
+    awake: Option<Snapshot>,
     /// Nothing at the first look.
-    ended_by: Option<EndedBy>,
+    still: Option<Still>,
 }
 
 impl Window {
@@ -65,38 +68,71 @@ impl Window {
         Self {
             first: look.clone(),
             last: look,
-            ended_by: None,
+            awake: None,
+            still: None,
         }
     }
 
     /// The window with one more look; a new one if something moved.
     pub(crate) fn then(self, look: Snapshot, cast: Cast, bound: Duration) -> Self {
         match motion(&self.last, &look, cast, bound) {
-            Motion::None(ended_by) => Self {
+            // A quiet in which timers ran out says nothing of one in which none is left, and the other way round.
+            Motion::None(still)
+                if self
+                    .still
+                    .is_some_and(|before| before.is_timed() != still.is_timed()) =>
+            {
+                Self::of_two(self.last, look, still)
+            }
+            Motion::None(still) => Self {
                 first: self.first,
                 last: look,
-                ended_by: Some(ended_by),
+                awake: None,
+                still: Some(still),
             },
             // A parent that polls is met awake now and then. The next look is held against the last at which it slept, so
             // whatever it did meanwhile to the others will show.
-            Motion::ParentRuns => self,
+            Motion::ParentRuns => self.past_awake(look, cast, bound),
             Motion::Some => Self::new(look),
+        }
+    }
+
+    fn of_two(first: Snapshot, last: Snapshot, still: Still) -> Self {
+        Self {
+            first,
+            last,
+            awake: None,
+            still: Some(still),
+        }
+    }
+
+    /// A parent that was awake, and sleeps for good since, is quiet from then on.
+    fn past_awake(self, look: Snapshot, cast: Cast, bound: Duration) -> Self {
+        match self.awake {
+            Some(awake) => match motion(&awake, &look, cast, bound) {
+                Motion::None(still) => Self::of_two(awake, look, still),
+                Motion::ParentRuns | Motion::Some => Self {
+                    awake: Some(look),
+                    ..self
+                },
+            },
+            None => Self {
+                awake: Some(look),
+                ..self
+            },
         }
     }
 
     /// What kind of hang it is, once nothing has moved for long enough.
     pub(crate) fn hang(&self, patience: Patience) -> Option<EndedBy> {
         let still_ms = self.last.scan.at_ms.saturating_sub(self.first.scan.at_ms);
-        let enough = match self.ended_by? {
-            EndedBy::Polling => patience.polling,
-            EndedBy::Proof
-            | EndedBy::Quiescence
-            | EndedBy::LeaderGone
-            | EndedBy::Diagnosis
-            | EndedBy::Deadline => patience.quiet,
+        let still = self.still?;
+        let enough = match still {
+            Still::All | Still::LeaderGone => patience.quiet,
+            Still::AllButNaps => patience.polling,
+            Still::AllButTimers => patience.timers?,
         };
-        self.ended_by
-            .filter(|_| Duration::from_millis(still_ms) >= enough)
+        (Duration::from_millis(still_ms) >= enough).then(|| still.ends_by())
     }
 
     /// Its first look.
@@ -105,11 +141,40 @@ impl Window {
     }
 }
 
+/// What of a trial does not move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Still {
+    /// All of it.
+    All,
+    /// All of it, where the child has exited and somebody whom it started has not.
+    LeaderGone,
+    /// All but a parent that comes back from plain sleeps.
+    AllButNaps,
+    /// All but a parent that comes back from waits with a timeout, where the child has exited and somebody whom it started has not: a
+    /// loop of select(2), the helper threads of a runtime, or a grace period that may still end. While the child lives it may be on its
+    /// way to be killed, which some libraries take half a minute for, and nothing is said.
+    AllButTimers,
+}
+
+impl Still {
+    fn is_timed(self) -> bool {
+        self == Self::AllButTimers
+    }
+
+    fn ends_by(self) -> EndedBy {
+        match self {
+            Self::All => EndedBy::Quiescence,
+            Self::LeaderGone => EndedBy::LeaderGone,
+            Self::AllButNaps | Self::AllButTimers => EndedBy::Polling,
+        }
+    }
+}
+
 /// What two looks, one before the other, say of a trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Motion {
     /// Nothing moved, nor will by a timer of its own within the bound.
-    None(EndedBy),
+    None(Still),
     /// The parent alone was awake in the second.
     ParentRuns,
     /// Something moved, or will, or came or went.
@@ -117,7 +182,7 @@ enum Motion {
 }
 
 fn motion(first: &Snapshot, second: &Snapshot, cast: Cast, bound: Duration) -> Motion {
-    let (mut polls, mut runs) = (false, false);
+    let (mut naps, mut times, mut runs) = (false, false, false);
     for (role, process) in cast.members(second) {
         let Some(before) = first
             .process(process.pid)
@@ -131,11 +196,10 @@ fn motion(first: &Snapshot, second: &Snapshot, cast: Cast, bound: Duration) -> M
             };
             match (activity(before, task, bound), role) {
                 (Activity::None, _) => {}
-                (Activity::Sleeps, Role::Parent) => polls = true,
+                (Activity::Naps, Role::Parent) => naps = true,
+                (Activity::Times, Role::Parent) => times = true,
                 (Activity::Runs, Role::Parent) => runs = true,
-                (Activity::Sleeps | Activity::Runs, Role::Child | Role::Descendant) => {
-                    return Motion::Some;
-                }
+                (_, Role::Child | Role::Descendant) => return Motion::Some,
             }
         }
     }
@@ -143,14 +207,14 @@ fn motion(first: &Snapshot, second: &Snapshot, cast: Cast, bound: Duration) -> M
         cast.members(second)
             .any(|(role, process)| role == wanted && !is_dead(process))
     };
-    if runs {
-        Motion::ParentRuns
-    } else if polls {
-        Motion::None(EndedBy::Polling)
-    } else if !living(Role::Child) && living(Role::Descendant) {
-        Motion::None(EndedBy::LeaderGone)
-    } else {
-        Motion::None(EndedBy::Quiescence)
+    let leader_gone = !living(Role::Child) && living(Role::Descendant);
+    match (times, leader_gone) {
+        _ if runs => Motion::ParentRuns,
+        (true, false) => Motion::ParentRuns,
+        (true, true) => Motion::None(Still::AllButTimers),
+        (false, _) if naps => Motion::None(Still::AllButNaps),
+        (false, true) => Motion::None(Still::LeaderGone),
+        (false, false) => Motion::None(Still::All),
     }
 }
 
@@ -165,7 +229,9 @@ enum Activity {
     /// It did not run in between, and no timer will wake it in time.
     None,
     /// It is in a plain sleep, and may have come back to it from others.
-    Sleeps,
+    Naps,
+    /// The same of a wait for something with a timeout.
+    Times,
     /// It runs, or may.
     Runs,
 }
@@ -181,10 +247,37 @@ fn activity(before: &Task, task: &Task, bound: Duration) -> Activity {
         {
             Activity::None
         }
-        State::Sleeping if matches!(task.wait, Wait::Sleep { .. }) => Activity::Sleeps,
+        State::Sleeping if matches!(task.wait, Wait::Sleep { .. }) => Activity::Naps,
+        State::Sleeping if is_timed(&task.wait) && wakes_within(&task.wait, bound) => {
+            Activity::Times
+        }
         State::Sleeping | State::Running | State::Disk | State::Other | State::Unread => {
             Activity::Runs
         }
+    }
+}
+
+/// Whether it waits for something, with a timeout that could be read.
+fn is_timed(wait: &Wait) -> bool {
+    match wait {
+        Wait::Poll { timeout, .. }
+        | Wait::Epoll { timeout, .. }
+        | Wait::Futex { timeout, .. }
+        | Wait::Signal { timeout, .. }
+        | Wait::IoUring { timeout, .. } => matches!(timeout, Timeout::After(_) | Timeout::At(_)),
+        Wait::Sleep { .. }
+        | Wait::Running
+        | Wait::Read { .. }
+        | Wait::Write { .. }
+        | Wait::Transfer { .. }
+        | Wait::Accept { .. }
+        | Wait::Connect { .. }
+        | Wait::Child { .. }
+        | Wait::Vfork
+        | Wait::Lock { .. }
+        | Wait::FifoOpen { .. }
+        | Wait::Other { .. }
+        | Wait::Unknown => false,
     }
 }
 

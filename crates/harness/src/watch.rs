@@ -15,8 +15,10 @@ use crate::stop::{Stop, Woken};
 
 /// Most trials end before this, unwatched.
 const FIRST_LOOK: Duration = Duration::from_millis(20);
-/// Between looks.
+/// Between looks at first; the longer a trial goes on, the longer, up to [`LONGEST_TICK`].
 const TICK: Duration = Duration::from_millis(10);
+/// Between looks at a trial that waits for seconds: each look costs processor time that other trials need.
+const LONGEST_TICK: Duration = Duration::from_millis(50);
 /// How long nothing may move before a trial is ended. Nothing in a trial depends on time, so this only covers what a
 /// look does not see: work that the kernel has taken over for a task that sleeps (a terminal's line discipline).
 const QUIET_FOR: Duration = Duration::from_millis(500);
@@ -35,6 +37,8 @@ pub(crate) struct Patience {
     pub(crate) quiet: Duration,
     /// How long a parent may poll a child that does not move.
     pub(crate) polling: Duration,
+    /// How long a parent may come back from waits with a timeout after the child's exit, while nobody else moves; nothing if for ever.
+    pub(crate) timers: Option<Duration>,
     /// How long a deadlock that is only probable, or a leak, must be seen at each look to end the trial; nothing if they do not.
     /// Runtimes with helper threads on timers (the JVM) are never quiet, and never allow a strict proof.
     pub(crate) probable: Option<Duration>,
@@ -50,6 +54,7 @@ impl Patience {
             deadline,
             quiet: QUIET_FOR,
             polling: POLLING_FOR,
+            timers: None,
             probable: None,
             proof: Duration::ZERO,
         }
@@ -125,7 +130,11 @@ pub(crate) fn until_end_or_hang(
         if ended_within(
             tree,
             stop,
-            if hung.is_some() { Duration::ZERO } else { TICK },
+            if hung.is_some() {
+                Duration::ZERO
+            } else {
+                (started.elapsed() / 20).clamp(TICK, LONGEST_TICK)
+            },
         )? {
             return Ok(Watched::Ended);
         }

@@ -153,7 +153,7 @@ fn two_looks_that_agree_are_quiet_whatever_the_observer_and_strangers_do() {
             task_of(second, pid).switches_voluntary = Some(99);
         }
     });
-    assert_eq!(quiet, Motion::None(EndedBy::Quiescence));
+    assert_eq!(quiet, Motion::None(Still::All));
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn a_timer_within_the_bound_will_move_it_and_one_beyond_will_not() {
         };
         after(first, |_| {})
     };
-    let quiet = Motion::None(EndedBy::Quiescence);
+    let quiet = Motion::None(Still::All);
     assert_eq!(timed(Timeout::Never), quiet);
     assert_eq!(timed(Timeout::After(ms * 1_000_000)), quiet);
     assert_eq!(timed(Timeout::After(ms * 1_000_000 - 1)), Motion::Some);
@@ -222,7 +222,7 @@ fn a_sleeping_child_is_slow_and_a_sleeping_parent_polls() {
     let polls = after(polling(), |second| {
         task_of(second, PARENT).switches_voluntary = Some(50);
     });
-    assert_eq!(polls, Motion::None(EndedBy::Polling));
+    assert_eq!(polls, Motion::None(Still::AllButNaps));
     let runs = after(polling(), |second| {
         task_of(second, PARENT).state = State::Running;
     });
@@ -236,23 +236,23 @@ fn stopped_and_dead_processes_do_not_move() {
             let child = task_of(second, CHILD);
             (child.state, child.switches_voluntary) = (state, Some(6));
         });
-        assert_eq!(found, Motion::None(EndedBy::Quiescence), "{state:?}");
+        assert_eq!(found, Motion::None(Still::All), "{state:?}");
     }
 }
 
 #[test]
 fn a_leader_that_has_gone_is_told_from_one_that_waits() {
     let here = with_descendant(look(), nap(600_000));
-    assert_eq!(after(here, |_| {}), Motion::None(EndedBy::Quiescence));
+    assert_eq!(after(here, |_| {}), Motion::None(Still::All));
     let mut gone = with_descendant(look(), nap(600_000));
     task_of(&mut gone, CHILD).state = State::Zombie;
-    assert_eq!(after(gone, |_| {}), Motion::None(EndedBy::LeaderGone));
+    assert_eq!(after(gone, |_| {}), Motion::None(Still::LeaderGone));
     let mut orphaned = with_descendant(look(), nap(600_000));
     orphaned
         .processes
         .retain(|process| process.pid != Pid(CHILD));
     of(&mut orphaned, DESCENDANT).ppid = Pid(OBSERVER);
-    assert_eq!(after(orphaned, |_| {}), Motion::None(EndedBy::LeaderGone));
+    assert_eq!(after(orphaned, |_| {}), Motion::None(Still::LeaderGone));
 }
 
 #[test]
@@ -351,4 +351,47 @@ fn a_parent_met_awake_neither_ends_a_window_nor_counts_in_it() {
         window(polling(), &[(500, awake), (1000, read)]).hang(Patience::with_our_own(BOUND)),
         None
     );
+}
+
+fn select(ms: u64) -> Wait {
+    Wait::Poll {
+        call: "select".to_owned(),
+        set: Some(Vec::new()),
+        timeout: Timeout::After(ms * 1_000_000),
+        mask: None,
+    }
+}
+
+#[test]
+fn timers_that_run_out_in_turns_are_a_hang_after_the_childs_exit_alone() {
+    let ran = |second: &mut Snapshot| task_of(second, PARENT).switches_voluntary = Some(50);
+    let mut here = with_descendant(look(), nap(600_000));
+    task_of(&mut here, PARENT).wait = select(500);
+    assert_eq!(after(here.clone(), ran), Motion::ParentRuns);
+    let mut gone = here;
+    task_of(&mut gone, CHILD).state = State::Zombie;
+    assert_eq!(after(gone, ran), Motion::None(Still::AllButTimers));
+}
+
+#[test]
+fn a_grace_period_ends_in_its_own_time_and_is_no_part_of_the_quiet_after_it() {
+    let mut first = with_descendant(look(), nap(600_000));
+    task_of(&mut first, CHILD).state = State::Zombie;
+    task_of(&mut first, PARENT).wait = select(500);
+    let patience = Patience {
+        timers: Some(Duration::from_secs(10)),
+        ..Patience::with_our_own(BOUND)
+    };
+    let ran: Change = |look| task_of(look, PARENT).switches_voluntary = Some(50);
+    let blocked: Change = |look| {
+        let parent = task_of(look, PARENT);
+        (parent.wait, parent.switches_voluntary) = (wait_for_child(), Some(60));
+    };
+    let hang = |looks: &[(u64, Change)]| window(first.clone(), looks).hang(patience);
+    assert_eq!(hang(&[(5_000, ran), (9_999, ran)]), None);
+    assert_eq!(hang(&[(5_000, ran), (10_000, ran)]), Some(EndedBy::Polling));
+    let since = [(5_000, ran), (5_100, blocked), (5_200, blocked)];
+    assert_eq!(hang(&since), None);
+    let long_since = [(5_000, ran), (5_100, blocked), (5_600, blocked)];
+    assert_eq!(hang(&long_since), Some(EndedBy::LeaderGone));
 }
