@@ -6,6 +6,7 @@ mod explain;
 mod fixtures;
 mod generated;
 mod laws;
+mod leaked;
 mod marked;
 mod predict;
 mod prove;
