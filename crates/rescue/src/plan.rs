@@ -82,13 +82,19 @@ pub enum Refusal {
     },
 }
 
-/// What could be done for `target`, or for those below it that are deadlocked while it lives on.
+const FIRST: Pid = Pid(1);
+
+/// What could be done for `target`, or for those below it that are deadlocked while it lives on; of process 1 for itself alone.
 ///
 /// # Errors
 /// A [`Refusal`] where nothing can be done.
 pub fn plan(looks: &[Snapshot], target: Pid) -> Result<Plan, Refusal> {
     let own = diagnose(looks, target);
     if matches!(own.verdict(), Verdict::Deadlocked { .. }) {
+        return of(&own);
+    }
+    // Below the first process is everybody: whoever names it has named nobody. It may hang itself, in a container.
+    if target == FIRST {
         return of(&own);
     }
     let below = own.report().beside.iter();

@@ -44,7 +44,7 @@ use crate::units::{duration, pid, size_as_usize};
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct RescueArgs {
-    /// The process that hangs, or one that waits for it.
+    /// The process that hangs, or one that waits for it or has started it. Process 1 stands for itself alone, not for all below it.
     #[arg(value_name = "PID", value_parser = pid, required_unless_present = "resume")]
     pid: Option<u32>,
     /// Say what would be done first, and do nothing.

@@ -191,6 +191,10 @@ fn what_cannot_be_helped_is_refused_with_the_reason_and_the_cure() {
         ran.stderr.contains("true deadlock") && ran.stderr.contains("the cure:"),
         "{ran:?}"
     );
+    // Below process 1 is everybody, whose owners have not been asked.
+    let ran = planted(HANG, "pipeclog rescue --dry-run 1");
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.stderr.contains("no deadlock is certified"), "{ran:?}");
     // Nobody.
     let ran = shell("pipeclog rescue 4194303");
     assert_eq!(ran.code, 2, "{ran:?}");
