@@ -11,8 +11,10 @@ use pipeclog_scenario::outcome::{CaptureReport, StreamReport, Verdict, Written};
 use pipeclog_scenario::scenario::{Descendants, Scenario};
 use pipeclog_scenario::script::{self, Ending, Input, Script};
 use pipeclog_scenario::strategy::{Delivery, Strategy};
-use pipeclog_scenario::verify::{FaultKind, Source, Verifier, Window};
+use pipeclog_scenario::verify::{Source, Verifier, Window};
 use pipeclog_supervise::tree::{End, Left};
+
+use crate::delivered::{self, written_to};
 
 /// A trial whose parent has ended.
 #[derive(Debug)]
@@ -219,49 +221,31 @@ fn compare(
     let script = alone.as_ref().unwrap_or(&scenario.script);
     let input = Input::Pattern(scenario.stdin_len());
     let window = window(scenario, source, stream);
-    let mut verifier =
-        Verifier::of_window(script, source, input, window).map_err(io::Error::other)?;
-    let at = push_all(&mut verifier, file)?;
-    let found = verifier.finish();
+    let verifier = Verifier::of_window(script, source, input, window).map_err(io::Error::other)?;
+    let delivered = delivered::verify(verifier, file)?;
     // What had been written when the deadline passed was in the pipe, and comes back.
-    let owed = if scenario.parent.limit.is_none() && stopped {
-        written_to(source, written)
-    } else {
-        0
-    };
-    if at < owed {
-        return Ok(Some(format!(
-            "the end after {at} bytes, where {owed} had been written"
-        )));
+    let comes_back = scenario.parent.limit.is_none() && stopped;
+    if let Some(what) = delivered
+        .short_of(written_to(source, written))
+        .filter(|_| comes_back)
+    {
+        return Ok(Some(what));
     }
     // The end of file comes when the last descendant has closed the stream: then all of theirs is owed too.
     let is_whole = stream.end == "end of file" && !stopped && scenario.parent.limit.is_none();
-    if found.fault.is_none() && is_whole && found.background_missing > 0 {
+    let missing = delivered.found.background_missing;
+    if delivered.found.fault.is_none() && is_whole && missing > 0 {
         return Ok(Some(format!(
-            "the end after {at} bytes, where descendants wrote {} more",
-            found.background_missing
+            "the end after {} bytes, where descendants wrote {missing} more",
+            delivered.found.seen
         )));
     }
     // A capture that was told to stop owes what it has got, in order, and no more.
-    Ok(found
-        .fault
-        .filter(|fault| !(stopped && matches!(fault.kind, FaultKind::Truncated { .. })))
-        .map(|fault| fault.to_string()))
-}
-
-/// Hands a file to the verifier, and says how long it is.
-fn push_all(verifier: &mut Verifier, file: &File) -> io::Result<u64> {
-    let mut block = vec![0; 256 << 10];
-    let mut at = 0;
-    loop {
-        let got = file.read_at(&mut block, at)?;
-        if got == 0 {
-            return Ok(at);
-        }
-        let (bytes, _) = block.split_at(got);
-        verifier.push(bytes);
-        at += bytes.len() as u64;
-    }
+    Ok(delivered.fault(if stopped {
+        delivered::End::MayBeEarly
+    } else {
+        delivered::End::Owed
+    }))
 }
 
 /// The part of a stream that a limit lets the parent keep.
@@ -283,14 +267,6 @@ fn window(scenario: &Scenario, source: Source, stream: &StreamReport) -> Window 
             start: 0,
             len: Some(limit.0),
         },
-    }
-}
-
-fn written_to(source: Source, written: Written) -> u64 {
-    match source {
-        Source::Stdout => written.stdout,
-        Source::Stderr => written.stderr,
-        Source::Merged => written.stdout + written.stderr,
     }
 }
 

@@ -5,6 +5,7 @@ pub mod capacity;
 pub mod cell;
 pub mod check;
 pub mod claims;
+mod delivered;
 mod evidence;
 pub mod fixtures;
 pub mod incidents;

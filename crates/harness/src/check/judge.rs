@@ -1,19 +1,18 @@
 //! What came of a case whose wrapper ended: bytes, background children, exit, manners, in this order.
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io;
 use std::os::unix::fs::FileExt as _;
 
 use pipeclog_scenario::check::{Capability, Case, Child, Exit, Finding, Output, Question};
-use pipeclog_scenario::script::{Input, Script};
-use pipeclog_scenario::verify::{FaultKind, Source, Verifier};
+use pipeclog_scenario::script::Input;
+use pipeclog_scenario::verify::{Source, Verifier};
 use pipeclog_supervise::tree::{End, Left};
 
 use super::idle::Idle;
 use super::{Files, Request, probe};
+use crate::delivered::{self, Delivered, written_to};
 use crate::judge::{code_of, first_line, in_words};
-use crate::trial::Ran;
+use crate::trial::{Ran, written};
 
 /// What shells exit with for a command that was not found.
 const NOT_FOUND: i32 = 127;
@@ -75,69 +74,42 @@ fn bytes(request: &Request, files: &Files) -> Option<Finding> {
         sources.push(("stderr", Source::Stderr, &files.stderr));
     }
     for (name, source, file) in sources {
-        let lost = |what: String| Finding::Lost {
-            stream: name.to_owned(),
-            what,
-        };
-        match compare(case, script, source, file) {
+        let verifier = Verifier::new(script, source, Input::Pattern(case.stdin_len()));
+        let delivered = match delivered::verify(verifier, file) {
+            Ok(delivered) => delivered,
             Err(error) => {
                 return Some(Finding::Broken {
                     why: format!("failed to verify {name}: {error}"),
                 });
             }
-            Ok(Some(what)) => return Some(lost(what)),
-            Ok(None) => {}
-        }
-        if let Some(what) = too_little(case, files, source, file) {
-            return Some(lost(what));
+        };
+        if let Some(what) = fault(case, files, source, &delivered) {
+            return Some(Finding::Lost {
+                stream: name.to_owned(),
+                what,
+            });
         }
     }
     None
 }
 
-/// The first fault in words.
-fn compare(
-    case: &Case,
-    script: &Script,
-    source: Source,
-    file: &File,
-) -> io::Result<Option<String>> {
-    let mut verifier = Verifier::new(script, source, Input::Pattern(case.stdin_len()));
-    let mut block = vec![0; 256 << 10];
-    let mut at = 0;
-    loop {
-        let got = file.read_at(&mut block, at)?;
-        if got == 0 {
-            break;
-        }
-        let (bytes, _) = block.split_at(got);
-        verifier.push(bytes);
-        at += bytes.len() as u64;
-    }
-    let may_end_early = case.output != Output::Whole;
-    Ok(verifier
-        .finish()
-        .fault
-        .filter(|fault| !(may_end_early && matches!(fault.kind, FaultKind::Truncated { .. })))
-        .map(|fault| fault.to_string()))
-}
-
-/// Where all is owed that had been written: whether less came; where a limit was given: whether more came.
-fn too_little(case: &Case, files: &Files, source: Source, file: &File) -> Option<String> {
-    let len = file.metadata().map_or(0, |metadata| metadata.len());
-    if let Some(limit) = case.orders.limit.filter(|limit| len > limit.0) {
-        return Some(format!("{len} bytes, where {limit} were the limit"));
-    }
-    if case.output != Output::Written {
-        return None;
-    }
-    let ledger = files.ledger()?;
-    let written = match source {
-        Source::Stdout => ledger.stdout,
-        Source::Stderr => ledger.stderr,
-        Source::Merged => ledger.stdout + ledger.stderr,
+/// The first fault of a stream in words; where all is owed that had been written, that less came; where a limit was given, that more
+/// came.
+fn fault(case: &Case, files: &Files, source: Source, delivered: &Delivered) -> Option<String> {
+    let end = match case.output {
+        Output::Whole => delivered::End::Owed,
+        Output::Written | Output::Any | Output::Beginning => delivered::End::MayBeEarly,
     };
-    (len < written).then(|| format!("the end after {len} bytes, where {written} had been written"))
+    let over_limit = || {
+        let limit = case.orders.limit?;
+        let len = delivered.found.seen;
+        (len > limit.0).then(|| format!("{len} bytes, where {limit} were the limit"))
+    };
+    let short = || match case.output {
+        Output::Written => delivered.short_of(written_to(source, written(&files.ledger))),
+        Output::Whole | Output::Any | Output::Beginning => None,
+    };
+    delivered.fault(end).or_else(over_limit).or_else(short)
 }
 
 /// A wrapper that was told to give up on its command may kill what belongs to it.
