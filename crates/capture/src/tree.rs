@@ -194,6 +194,20 @@ mod tests {
     }
 
     #[test]
+    fn a_number_that_has_passed_to_another_process_is_not_held() {
+        let me = look_at(rustix::process::getpid().as_raw_pid()).expect("our own stat is readable");
+        assert!(hold(&me).is_some());
+        let before = Process {
+            started: me.started - 1,
+            ..me
+        };
+        assert!(
+            hold(&before).is_none(),
+            "it has our number, and ended before us"
+        );
+    }
+
+    #[test]
     fn a_truncated_stat_is_no_process() {
         for stat in [
             &b""[..],

@@ -3,10 +3,10 @@
 mod capture;
 mod diagnose;
 mod explain;
+mod first;
 mod fixtures;
 mod generated;
 mod laws;
-mod leaked;
 mod marked;
 mod predict;
 mod prove;
