@@ -43,11 +43,54 @@ pub(crate) fn of(candidate: &Candidate) -> Result<OwnedFd, RescueError> {
 
 /// Duplicates whatever bears that number.
 pub(crate) fn raw(pid: snapshot::Pid, fd: u32) -> Result<OwnedFd, RescueError> {
-    let failed = |source: Errno| RescueError::Duplicate { pid, fd, source };
-    let number = Pid::from_raw(pid.0.cast_signed()).ok_or_else(|| failed(Errno::ESRCH))?;
-    let fd = i32::try_from(fd).map_err(|_| failed(Errno::EBADF))?;
-    let process = pidfd_open(number, PidfdFlags::empty())
-        .map_err(|errno| failed(Errno::from_raw(errno.raw_os_error())))?;
-    pidfd_getfd(process, fd, PidfdGetfdFlags::empty())
-        .map_err(|errno| failed(Errno::from_raw(errno.raw_os_error())))
+    let failed = |errno: rustix::io::Errno| match errno {
+        rustix::io::Errno::SRCH | rustix::io::Errno::BADF => RescueError::Gone { pid, fd },
+        errno => RescueError::Duplicate {
+            pid,
+            fd,
+            source: Errno::from_raw(errno.raw_os_error()),
+        },
+    };
+    let gone = || RescueError::Gone { pid, fd };
+    let number = Pid::from_raw(pid.0.cast_signed()).ok_or_else(gone)?;
+    let number_fd = i32::try_from(fd).map_err(|_| gone())?;
+    let process = pidfd_open(number, PidfdFlags::empty()).map_err(failed)?;
+    pidfd_getfd(process, number_fd, PidfdGetfdFlags::empty()).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_has_gone_or_has_closed_it_is_said_to_have() {
+        let own = snapshot::Pid(std::process::id());
+        for (pid, fd) in [
+            (snapshot::Pid(4_194_303), 1),
+            (own, 1_000_000),
+            (own, u32::MAX),
+        ] {
+            let error = raw(pid, fd).map(|_| ());
+            assert_eq!(error, Err(RescueError::Gone { pid, fd }));
+        }
+    }
+
+    #[test]
+    fn a_descriptor_that_has_become_another_channel_is_not_taken_for_the_one_that_was() {
+        let (_reading, writing) = std::io::pipe().unwrap();
+        let fd = u32::try_from(std::os::fd::AsRawFd::as_raw_fd(&writing)).unwrap();
+        let inode = fstat(&writing).unwrap().st_ino;
+        let of_inode = |inode| {
+            of(&Candidate {
+                pid: snapshot::Pid(std::process::id()),
+                fd,
+                channel: Channel::Pipe { inode },
+            })
+        };
+        assert!(of_inode(inode).is_ok());
+        assert!(matches!(
+            of_inode(inode + 1),
+            Err(RescueError::Moved { .. })
+        ));
+    }
 }

@@ -50,6 +50,16 @@ pub enum RescueError {
         /// Why not.
         source: Errno,
     },
+    /// The process has ended, or has closed it.
+    #[error(
+        "failed to duplicate descriptor {fd} of process {pid}: the process has ended meanwhile, or has closed it; look again"
+    )]
+    Gone {
+        /// Whose.
+        pid: Pid,
+        /// Which.
+        fd: u32,
+    },
     /// It is something else by now.
     #[error(
         "failed to find {channel} at descriptor {fd} of process {pid}: it has been closed since; look again"

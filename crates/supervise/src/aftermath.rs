@@ -3,8 +3,10 @@
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use crate::account::Account;
 use crate::census::{self, Stream};
-use crate::supervisor::{Account, Event, SuperviseError, system};
+use crate::error::{SuperviseError, system};
+use crate::event::Event;
 use crate::tree::Tree;
 
 /// Of those who outlive the command.

@@ -1,20 +1,27 @@
 #![doc = include_str!("../README.md")]
 
+mod account;
 mod aftermath;
 mod census;
 pub mod descriptors;
+mod error;
+mod event;
 pub mod guard;
 pub mod keeper;
 mod lookout;
+mod options;
 mod send;
 mod signals;
 mod silence;
 mod supervisor;
 mod told;
 pub mod tree;
+mod word;
 
+pub use account::{Account, EndedBy, Ending};
 pub use census::Holder;
+pub use error::SuperviseError;
+pub use event::{Event, Whose};
 pub use lookout::Cost;
-pub use supervisor::{
-    Account, EndedBy, Ending, Event, OnDeadlock, Options, SuperviseError, Whom, Whose, run,
-};
+pub use options::{OnDeadlock, Options, Whom};
+pub use supervisor::run;

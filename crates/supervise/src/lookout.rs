@@ -128,13 +128,3 @@ fn processor_time() -> Duration {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::try_from(now).unwrap_or_default()
 }
-
-/// Whether `pid` is below `root` in the last look.
-pub(crate) fn descends(looks: &[Snapshot], pid: Pid, root: Pid) -> bool {
-    let Some(look) = looks.last() else {
-        return false;
-    };
-    std::iter::successors(look.process(pid), |process| look.process(process.ppid))
-        .take(look.processes.len())
-        .any(|process| process.ppid == root)
-}

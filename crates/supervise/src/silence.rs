@@ -1,4 +1,4 @@
-//! Whether a command writes, for whoever ends it when it does not.
+//! How long nobody in the tree has written.
 
 use std::time::Duration;
 
@@ -6,9 +6,7 @@ use std::time::Duration;
 #[derive(Default)]
 pub(crate) struct Silence {
     pub(crate) since: Duration,
-    /// Bytes, of all of the tree.
     pub(crate) written: u64,
-    /// That has been said.
     pub(crate) cannot_tell: bool,
 }
 

@@ -1,31 +1,32 @@
 //! Runs one command as timeout(1) does, and looks at its tree meanwhile.
 
-use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, PipeReader, Read as _};
+use std::io::{self, PipeReader};
 use std::os::fd::{AsFd as _, AsRawFd as _};
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
-use pipeclog_procscan::ScanError;
 use pipeclog_rescue::{Action, Limits, Mode};
 use pipeclog_waitgraph::report::{Confidence, VerdictName};
 use pipeclog_waitgraph::snapshot::{Pid, Snapshot};
 use pipeclog_waitgraph::{Diagnosis, Verdict, diagnose};
 
+use crate::account::{Account, EndedBy};
 use crate::aftermath::{self, Fate};
-use crate::census::{self, Holder, Stream};
+use crate::census::{self, Stream};
+use crate::error::{SuperviseError, system};
+use crate::event::{Event, Whose};
 use crate::keeper::{self, KEEPER_COMMAND};
-use crate::lookout::{Cost, Lookout, descends};
+use crate::lookout::Lookout;
+use crate::options::{OnDeadlock, Options, Whom};
 use crate::send;
 use crate::signals::{Came, Signals};
 use crate::silence::{CannotTell, Silence};
-use crate::told::Told;
-use crate::tree::{Group, Tree, TreeError};
+use crate::tree::{Group, Tree};
+use crate::word::{self, Word};
 
 /// Between SIGTERM and SIGKILL for those who are in a deadlock, where nobody said how long: most cannot act on SIGTERM any
 /// more than on anything else.
@@ -33,155 +34,6 @@ const DEADLOCK_GRACE: Duration = Duration::from_secs(5);
 /// How long a deadlock among descendants must stand while the command itself lives on, before it is told: an inner supervisor
 /// ends its own at once.
 const BESIDE_FOR: Duration = Duration::from_secs(3);
-
-/// What to run, and what ends it.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// The program that becomes the keeper when it is given [`KEEPER_COMMAND`].
-    pub program: PathBuf,
-    /// The command and its arguments.
-    pub command: Vec<OsString>,
-    /// Ends it after this long; time in which this process was stopped does not count.
-    pub timeout: Option<Duration>,
-    /// Ends it after this long in which no process of the tree has written anything.
-    pub no_output: Option<Duration>,
-    /// What ends it.
-    pub signal: Signal,
-    /// How long after the signal SIGKILL follows.
-    pub kill_after: Option<Duration>,
-    /// Who has the signal.
-    pub whom: Whom,
-    /// What a proven deadlock leads to.
-    pub on_deadlock: OnDeadlock,
-}
-
-/// Who is signalled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Whom {
-    /// The command and all that it started.
-    Tree,
-    /// The command alone.
-    Command,
-}
-
-/// What a proven deadlock of the command leads to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnDeadlock {
-    /// It is told, and the tree ended.
-    Kill,
-    /// It is told.
-    Wait,
-    /// Its channels are made larger, up to these limits; where that cannot be done it is ended.
-    Rescue(Limits),
-}
-
-/// What is told while it happens.
-#[derive(Debug)]
-pub enum Event<'a> {
-    /// A proven deadlock.
-    Deadlock {
-        /// Of the command, or of descendants of it while it lives on.
-        diagnosis: &'a Diagnosis,
-        /// What it stands on.
-        looks: &'a [Snapshot],
-        /// Whether the command itself is stuck.
-        whose: Whose,
-    },
-    /// A channel of the deadlock was made larger.
-    Rescued(&'a Action),
-    /// The command is ended for want of time or of output: what everybody waited for.
-    OutOfTime {
-        /// Why.
-        why: EndedBy,
-        /// Of the command first, then of each process that it started.
-        diagnoses: &'a [Diagnosis],
-    },
-    /// Who outlives the command and holds its output open.
-    LeftBehind(&'a [Holder]),
-    /// Something could not be done, and the supervisor goes on without.
-    Trouble(&'a dyn std::error::Error),
-}
-
-/// Who is stuck.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Whose {
-    /// The command.
-    Command,
-    /// Descendants, while the command itself lives on.
-    Descendants,
-}
-
-/// What ended the command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EndedBy {
-    /// Itself, or a signal from outside.
-    Itself,
-    /// The timeout.
-    Timeout,
-    /// Too long a silence.
-    Silence,
-    /// A proven deadlock.
-    Deadlock,
-}
-
-/// What came of a run.
-#[derive(Debug)]
-pub struct Account {
-    /// How the command ended.
-    pub end: Ending,
-    /// Why.
-    pub ended_by: EndedBy,
-    /// How long it ran, without the time in which this process was stopped.
-    pub took: Duration,
-    /// What looking at it cost.
-    pub cost: Cost,
-    /// The last diagnosis that was told.
-    pub diagnosis: Option<Diagnosis>,
-    /// What was done to rescue it.
-    pub actions: Vec<Action>,
-    /// Who outlives it and holds its output open.
-    pub left_behind: Vec<Holder>,
-}
-
-/// How a command ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
-    /// With an exit code.
-    Exited(i32),
-    /// By a signal.
-    Killed(Signal),
-    /// It could not be run.
-    NotRun(Errno),
-}
-
-/// The supervision failed. What had been started has been ended.
-#[derive(Debug, thiserror::Error)]
-pub enum SuperviseError {
-    /// A system call refused.
-    #[error("failed to {what}: {source}")]
-    System {
-        /// What was tried.
-        what: &'static str,
-        /// Why not.
-        source: io::Error,
-    },
-    /// The keeper could not be started, or its tree not be ended.
-    #[error(transparent)]
-    Tree(#[from] TreeError),
-    /// `/proc` cannot be read at all.
-    #[error(transparent)]
-    Scan(#[from] ScanError),
-    /// The keeper died before the command.
-    #[error(
-        "the process that keeps the command's tree together (pipeclog {KEEPER_COMMAND}) has ended before its time, killed by somebody \
-         else unless it said why; the tree has been ended"
-    )]
-    KeeperLost,
-}
-
-pub(crate) fn system(what: &'static str) -> impl FnOnce(io::Error) -> SuperviseError {
-    move |source| SuperviseError::System { what, source }
-}
 
 /// Runs the command to its end. Stdin and stdout of this process are given up once the command has them.
 ///
@@ -265,13 +117,6 @@ struct ToldDeadlocks {
     beside: bool,
 }
 
-/// What the keeper said.
-enum Word {
-    None,
-    Started(Pid),
-    End(Ending),
-}
-
 impl<'a> Supervisor<'a> {
     fn new(
         options: &'a Options,
@@ -333,7 +178,7 @@ impl<'a> Supervisor<'a> {
                 }
             }
             woke = Instant::now();
-            match self.word()? {
+            match word::read(&mut self.report)? {
                 Word::None => {}
                 Word::Started(leader) => {
                     self.leader = leader;
@@ -376,34 +221,6 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    /// What the keeper has said since, if anything.
-    fn word(&mut self) -> Result<Word, SuperviseError> {
-        let mut fds = [PollFd::new(self.report.as_fd(), PollFlags::POLLIN)];
-        if poll(&mut fds, PollTimeout::ZERO).unwrap_or(0) == 0 {
-            return Ok(Word::None);
-        }
-        let mut room = [0; 256];
-        let len = self
-            .report
-            .read(&mut room)
-            .map_err(system("read what the keeper says"))?;
-        let said = String::from_utf8_lossy(room.get(..len).unwrap_or_default()).into_owned();
-        // The last line says most. Several may have come at once.
-        let last = said.lines().filter_map(Told::from_line).next_back();
-        match last {
-            Some(Told::Started { pid }) => Ok(Word::Started(Pid(pid.cast_unsigned()))),
-            Some(Told::Exited { code }) => Ok(Word::End(Ending::Exited(code))),
-            Some(Told::Killed { signal }) => {
-                let signal = Signal::try_from(signal);
-                Ok(Word::End(
-                    signal.map_or(Ending::Exited(255), Ending::Killed),
-                ))
-            }
-            Some(Told::Failed { errno }) => Ok(Word::End(Ending::NotRun(Errno::from_raw(errno)))),
-            None => Err(SuperviseError::KeeperLost),
-        }
-    }
-
     fn timeout_at(&self) -> Option<Duration> {
         let fresh = self.ended_by == EndedBy::Itself && self.kill_at.is_none();
         self.options.timeout.filter(|_| fresh)
@@ -413,6 +230,7 @@ impl<'a> Supervisor<'a> {
         if self.kill_at.is_some_and(|at| self.age() >= at) {
             self.kill_at = None;
             self.killed = true;
+            (self.tell)(&Event::Sends(Signal::SIGKILL));
             return self.send(Signal::SIGKILL);
         }
         if self.timeout_at().is_some_and(|at| self.age() >= at) {
@@ -448,6 +266,7 @@ impl<'a> Supervisor<'a> {
     fn end_it(&mut self, why: EndedBy, kill_after: Option<Duration>) -> Result<(), SuperviseError> {
         self.ended_by = why;
         self.kill_at = kill_after.map(|after| self.age() + after);
+        (self.tell)(&Event::Sends(self.options.signal));
         self.send(self.options.signal)
     }
 
@@ -590,4 +409,14 @@ impl<'a> Supervisor<'a> {
         });
         self.diagnosis = Some(diagnosis);
     }
+}
+
+/// Whether `pid` is below `root` in the last look.
+fn descends(looks: &[Snapshot], pid: Pid, root: Pid) -> bool {
+    let Some(look) = looks.last() else {
+        return false;
+    };
+    std::iter::successors(look.process(pid), |process| look.process(process.ppid))
+        .take(look.processes.len())
+        .any(|process| process.ppid == root)
 }

@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, killpg};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 use pipeclog_procscan::children;
+use rustix::process::{WaitOptions, WaitStatus, wait};
 
 /// How long killed processes may take to become reapable. A process in an uninterruptible wait takes longer, and is
 /// then named as a survivor.
@@ -59,7 +60,7 @@ pub enum Left {
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// With this exit code.
+    /// With this exit code; 128 and the number where a real-time signal has killed it, as a shell says.
     Code(i32),
     /// By this signal.
     Signal(Signal),
@@ -146,14 +147,15 @@ impl Tree {
     /// Reaps whatever has ended by now; says whether anything of the tree is left.
     pub fn reap(&mut self) -> Left {
         loop {
-            match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-                Ok(WaitStatus::StillAlive) => return Left::Some,
-                Ok(status) => {
-                    if let (Some(pid), Some(end)) = (status.pid(), end_of(status)) {
-                        self.reaped.push(Reaped { pid, end });
-                    }
+            // Not nix's, which has reaped a child that a real-time signal has killed and then says EINVAL.
+            match wait(WaitOptions::NOHANG) {
+                Ok(None) => return Left::Some,
+                Ok(Some((pid, status))) => {
+                    let pid = Pid::from_raw(pid.as_raw_nonzero().get());
+                    self.reaped
+                        .extend(end_of(status).map(|end| Reaped { pid, end }));
                 }
-                Err(Errno::EINTR) => {}
+                Err(rustix::io::Errno::INTR) => {}
                 // ECHILD: the kernel itself says that this process has no child.
                 Err(_) => return Left::Nothing,
             }
@@ -216,13 +218,9 @@ fn wait_a_little() {
 }
 
 fn end_of(status: WaitStatus) -> Option<End> {
-    match status {
-        WaitStatus::Exited(_, code) => Some(End::Code(code)),
-        WaitStatus::Signaled(_, signal, _) => Some(End::Signal(signal)),
-        WaitStatus::Stopped(..)
-        | WaitStatus::PtraceEvent(..)
-        | WaitStatus::PtraceSyscall(_)
-        | WaitStatus::Continued(_)
-        | WaitStatus::StillAlive => None,
-    }
+    let killed = status.terminating_signal().map(|number| {
+        // A real-time signal has no name here: told as a shell does.
+        Signal::try_from(number).map_or(End::Code(128 + number), End::Signal)
+    });
+    killed.or_else(|| status.exit_status().map(End::Code))
 }

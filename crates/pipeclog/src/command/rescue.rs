@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use pipeclog_procscan::limits::PipeLimitFiles;
+use pipeclog_procscan::{Scanner, Selection};
 use pipeclog_rescue::spool::JOURNAL;
 use pipeclog_rescue::{Action, Deed, Ended, Event, Failure, Limits, Mode, Resumed, Session, Spool};
 use pipeclog_scenario::script::Size;
@@ -25,12 +26,18 @@ use crate::units::{duration, pid, size_as_usize};
 /// A pipe that can grow no more is taken to disk with --spool DIR: its readers are stopped (SIGSTOP), its bytes go into a file as long as
 /// somebody writes, and when the last writer has closed it the readers go on and get all of them in order, and then the end of
 /// file. It is refused where a stop could do harm: in the middle of a write, in epoll_wait(2) and other calls that a stop interrupts, for
-/// a reader that does not block or handles SIGCONT, for a FIFO, for a pipe of packets (O_DIRECT). The disk must hold all that is written. A writer that never closes keeps the readers stopped. Nobody else
+/// a reader that does not block or handles SIGCONT, for a FIFO, for a pipe of packets (O_DIRECT), and where not every
+/// process can be seen, which takes root on most machines. The disk must hold all that is written. A writer that never closes keeps the readers stopped. Nobody else
 /// must let them go on meanwhile; a shell with job control says that they are stopped, and `fg` takes them back.
 ///
 /// When rescue is killed, by SIGKILL even, or the disk is full, --resume DIR goes on: not a byte is lost or doubled. A process that it leaves
 /// behind (`pipeclog hold`) keeps the pipe open until then. Only if that is killed besides, while the readers read, do they see the end
 /// too early; then the files stay, and --resume says so.
+///
+/// --close-leaked is for another fault, and only where it is asked for: a reader waits for an end of file, and a process that was never
+/// meant to has the other end open. Of a unix socket it can be let come (shutdown(2)). THE DANGER: whoever holds that end can write there
+/// no more; its next write fails with EPIPE, or SIGPIPE ends it, and what it had yet to say there is lost. The end of a PIPE cannot be
+/// closed from outside without tracing its holder, which this program does not: it is refused, and the text says what helps.
 ///
 /// Exit codes: 0 it goes on, or has ended by itself; 1 refused, with the reason and what would help; 2 wrong usage; 3 it was
 /// freed, and is stuck again where no more can be done; 4 bytes are on disk, and the text says what to do.
@@ -55,6 +62,9 @@ pub(crate) struct RescueArgs {
     /// Finish what a rescue with --spool DIR has begun that was killed, or found the disk full.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["pid", "spool", "dry_run", "most", "guard"])]
     resume: Option<PathBuf>,
+    /// Let the end of file come that a leaked end of a unix socket withholds. Dangerous: whoever holds it can write there no more.
+    #[arg(long, conflicts_with_all = ["spool", "resume", "most", "guard"])]
+    close_leaked: bool,
     /// How to tell it.
     #[arg(long, value_enum, default_value_t = Format::Human, value_name = "FORMAT")]
     format: Format,
@@ -75,6 +85,7 @@ const ON_DISK: u8 = 4;
 pub(crate) fn run(args: &RescueArgs) -> anyhow::Result<ExitCode> {
     match (&args.resume, args.pid) {
         (Some(directory), _) => resume(args, directory),
+        (None, Some(pid)) if args.close_leaked => close_leaked(args, Pid(pid)),
         (None, Some(pid)) => rescue(args, Pid(pid)),
         (None, None) => anyhow::bail!("failed to find whom to rescue: name a process"),
     }
@@ -84,11 +95,7 @@ fn rescue(args: &RescueArgs, target: Pid) -> anyhow::Result<ExitCode> {
     let session = Session {
         target,
         limits: limits(args.most)?,
-        mode: if args.dry_run {
-            Mode::DryRun
-        } else {
-            Mode::Act
-        },
+        mode: mode(args),
         guard: args.guard,
         spool: args.spool.as_deref().map(spool),
     };
@@ -130,6 +137,46 @@ fn rescue(args: &RescueArgs, target: Pid) -> anyhow::Result<ExitCode> {
             }));
         }
         Err(error) => return Err(error.into()),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn mode(args: &RescueArgs) -> Mode {
+    if args.dry_run {
+        Mode::DryRun
+    } else {
+        Mode::Act
+    }
+}
+
+fn close_leaked(args: &RescueArgs, target: Pid) -> anyhow::Result<ExitCode> {
+    let mut scanner = Scanner::new("/proc")?;
+    let looks = scanner.scan_twice(&Selection::Tree(vec![target]))?;
+    if looks.iter().all(|look| look.process(target).is_none()) {
+        return Err(Failure::NoProcess(target).into());
+    }
+    let closed = match pipeclog_rescue::close_leaked(&looks, target, mode(args)) {
+        Ok(closed) => closed,
+        Err(error) => {
+            crate::complain(&error.to_string());
+            return Ok(ExitCode::from(REFUSED));
+        }
+    };
+    match args.format {
+        // Never fails: numbers and escaped strings.
+        Format::Json => told_or_not(&serde_json::to_string(&closed).unwrap_or_default()),
+        Format::Human => {
+            let did = match mode(args) {
+                Mode::Act => "shut",
+                Mode::DryRun => "would shut",
+            };
+            told_or_not(&format!(
+                "{}\n{did} the leaked end of {}: its reader gets the end of file; process {} can write there no more (EPIPE, SIGPIPE)",
+                closed.headline,
+                closed.channel,
+                list(&closed.holders)
+            ));
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

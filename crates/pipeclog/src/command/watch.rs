@@ -54,6 +54,9 @@ pub(crate) struct WatchArgs {
     /// Exit with the command's own code after a timeout too.
     #[arg(long, short)]
     preserve_status: bool,
+    /// Say on stderr which signal is sent, when one is sent to end it.
+    #[arg(long, short)]
+    verbose: bool,
     /// End it when no process of its tree has written anything (to whatever it may be) for this long.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     no_output: Option<Duration>,
@@ -188,6 +191,16 @@ fn tell(args: &WatchArgs, event: &Event<'_>, teller: &mut Teller) {
                 teller.tell(format!("pipeclog watch: {}\n", left_behind(holder)));
             }
         }
+        Event::Sends(signal) => {
+            if args.verbose {
+                let name = args.command.first().map(|name| name.as_bytes());
+                teller.tell(format!(
+                    "pipeclog watch: sending signal {} to command '{}'\n",
+                    signal.as_str().trim_start_matches("SIG"),
+                    Untrusted::from(name.unwrap_or_default()).terminal(80),
+                ));
+            }
+        }
         Event::Trouble(error) => teller.tell(format!("pipeclog watch: {error}\n")),
     }
 }
@@ -223,7 +236,7 @@ fn annotate(event: &Event<'_>, annotations: &mut Annotations, teller: &mut Telle
                 add(Level::Warning, "left behind", &left_behind(holder));
             }
         }
-        Event::Rescued(_) | Event::Trouble(_) => {}
+        Event::Rescued(_) | Event::Sends(_) | Event::Trouble(_) => {}
     }
 }
 

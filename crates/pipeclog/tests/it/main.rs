@@ -7,6 +7,7 @@ mod first;
 mod fixtures;
 mod generated;
 mod laws;
+mod leaked;
 mod marked;
 mod predict;
 mod prove;

@@ -18,6 +18,8 @@ fn codes_and_output_are_those_of_timeout() {
         ("10", "sh -c 'kill -USR1 $$'"),
         ("10", "sh -c 'kill -SEGV $$'"),
         ("10", "sh -c 'kill -PIPE $$'"),
+        ("10", "sh -c 'kill -34 $$'"),
+        ("10", "sh -c 'kill -64 $$'"),
         ("10", "no-such-command-here"),
         ("10", "/etc"),
         ("10", "/etc/passwd"),
@@ -60,6 +62,52 @@ fn codes_and_output_are_those_of_timeout() {
             ours.stderr
         );
     }
+}
+
+/// What timeout(1) and ours do with this stdin, which the command reads and passes on.
+#[test]
+fn stdin_comes_through_untouched_to_its_last_byte() {
+    for stdin in ["</dev/null", "<&-", "<$0"] {
+        let run = |watcher: &str| {
+            shell(&format!(
+                "d=$(mktemp -d); head -c 300000 /dev/urandom >$d/in; sh -c '{watcher} cat {stdin}' $d/in | cmp - $d/in 2>&1 | sed 's/ after .*//;s,[^ ]*/in,in,'; rm -r $d"
+            ))
+        };
+        let (ours, theirs) = (run("pipeclog watch --timeout 60 --"), run("timeout 60"));
+        assert_eq!(ours.stdout, theirs.stdout, "{stdin}: {ours:?}");
+    }
+    // What the command leaves unread of its stdin is there for whoever comes next.
+    for watcher in ["pipeclog watch --timeout 60 --", "timeout 60"] {
+        let ran = shell(&format!(
+            "printf 'one\\ntwo\\n' | {{ {watcher} sh -c 'read x'; cat; }}"
+        ));
+        assert_eq!(ran.stdout, "two\n", "{watcher}: {ran:?}");
+    }
+}
+
+#[test]
+fn signals_that_end_it_are_told_where_that_is_asked_for() {
+    let told = |ran: &Ran| {
+        ran.stderr
+            .lines()
+            .filter_map(|line| Some(line.split_once("sending signal ")?.1.to_owned()))
+            .map(|line| line.replace(['‘', '’'], "'"))
+            .collect::<Vec<_>>()
+    };
+    let stubborn = "-v -k 0.1 -s HUP";
+    let command = "sh -c 'trap \"\" HUP; while :; do read x </dev/null; done'";
+    let theirs = shell(&format!("timeout {stubborn} 0.1 {command}"));
+    let ours = shell(&format!(
+        "pipeclog watch {stubborn} --timeout 0.1 -- {command}"
+    ));
+    assert_eq!(told(&ours), told(&theirs), "{ours:?}");
+    assert_eq!(
+        told(&ours),
+        ["HUP to command 'sh'", "KILL to command 'sh'"],
+        "{ours:?}"
+    );
+    let ran = shell("pipeclog watch --timeout 0.1 -- sleep 600");
+    assert_eq!(told(&ran), [""; 0], "{ran:?}");
 }
 
 #[test]

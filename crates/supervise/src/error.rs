@@ -1,0 +1,37 @@
+//! Why a command could not be supervised.
+
+use std::io;
+
+use pipeclog_procscan::ScanError;
+
+use crate::keeper::KEEPER_COMMAND;
+use crate::tree::TreeError;
+
+/// The supervision failed. What had been started has been ended.
+#[derive(Debug, thiserror::Error)]
+pub enum SuperviseError {
+    /// A system call refused.
+    #[error("failed to {what}: {source}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The keeper could not be started, or its tree not be ended.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// `/proc` cannot be read at all.
+    #[error(transparent)]
+    Scan(#[from] ScanError),
+    /// The keeper died before the command.
+    #[error(
+        "the process that keeps the command's tree together (pipeclog {KEEPER_COMMAND}) has ended before its time, killed by somebody \
+         else unless it said why; the tree has been ended"
+    )]
+    KeeperLost,
+}
+
+pub(crate) fn system(what: &'static str) -> impl FnOnce(io::Error) -> SuperviseError {
+    move |source| SuperviseError::System { what, source }
+}
