@@ -16,7 +16,7 @@ use pipeclog_scenario::strategy::{Kind, Strategy as Capture};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, FileFailurePersistence, TestRunner};
 
-fn cases() -> u32 {
+pub(crate) fn cases() -> u32 {
     match std::env::var("PIPECLOG_CASES") {
         Ok(text) => text
             .parse()
@@ -107,7 +107,7 @@ fn parent() -> impl Strategy<Value = Parent> {
         })
 }
 
-fn scenario(script: Script, stdin: Option<u64>, parent: Parent) -> Scenario {
+pub(crate) fn scenario(script: Script, stdin: Option<u64>, parent: Parent) -> Scenario {
     let name = "random".to_owned();
     Scenario {
         row: name.clone(),

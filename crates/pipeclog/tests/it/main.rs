@@ -9,6 +9,7 @@ mod generated;
 mod laws;
 mod leaked;
 mod marked;
+mod operations;
 mod predict;
 mod prove;
 mod report;

@@ -7,13 +7,20 @@ use super::world::Hold;
 use crate::pipe::End;
 
 impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
+    /// Whether a task has promised to drain a channel. The end of a file is where its bytes end at that moment: to drain one is to read it
+    /// once, and a promise of that tells nothing.
+    pub(super) fn promises(&self, task: TaskId, channel: ChannelId) -> bool {
+        self.world.tasks[task.0].drains.contains(channel)
+            && self.channels[channel.0].waits_for_writers()
+    }
+
     /// A task that reads otherwise than by a drain to the end has not promised not to.
     pub(super) fn check_promise(
         &self,
         task: TaskId,
         channel: ChannelId,
     ) -> Result<(), SimulateError> {
-        if self.world.tasks[task.0].drains.contains(channel) {
+        if self.promises(task, channel) {
             Err(SimulateError::NotDrained { task, channel })
         } else {
             Ok(())

@@ -255,6 +255,14 @@ struct Plan {
     broken: [OnBrokenPipe; 3],
     slots: u32,
     closes: bool,
+    outputs: Outputs,
+}
+
+/// Where the child and the grandchild write to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outputs {
+    Pipes,
+    Files,
 }
 
 fn plan() -> impl Strategy<Value = Plan> {
@@ -271,15 +279,19 @@ fn plan_of(draft: BoxedStrategy<Draft>) -> impl Strategy<Value = Plan> {
         [broken(), broken(), broken()],
         prop_oneof![Just(1_u32), Just(2), Just(4)],
         any::<bool>(),
+        prop_oneof![3 => Just(Outputs::Pipes), 1 => Just(Outputs::Files)],
     )
-        .prop_map(|(parent, child, grandchild, broken, slots, closes)| Plan {
-            parent,
-            child,
-            grandchild,
-            broken,
-            slots,
-            closes,
-        })
+        .prop_map(
+            |(parent, child, grandchild, broken, slots, closes, outputs)| Plan {
+                parent,
+                child,
+                grandchild,
+                broken,
+                slots,
+                closes,
+                outputs,
+            },
+        )
 }
 
 /// Input and two outputs between a parent, its child and a grandchild that shares all of the child's ends; and two FIFOs that any may open.
@@ -291,10 +303,14 @@ fn world(plan: &Plan) -> World<Program> {
         mode: WriteMode::Stream,
     };
     let mut world = World::new();
+    let output = match plan.outputs {
+        Outputs::Pipes => kind,
+        Outputs::Files => ChannelKind::File { bytes: 0 },
+    };
     let (input, out, err) = (
         world.channel(kind),
-        world.channel(kind),
-        world.channel(kind),
+        world.channel(output),
+        world.channel(output),
     );
     let fifo = ChannelKind::Fifo { geometry };
     let fifos = [world.channel(fifo), world.channel(fifo)];
@@ -474,8 +490,28 @@ fn what_the_reduced_search_once_missed_it_finds() {
         broken: [Die; 3],
         slots,
         closes,
+        outputs: Outputs::Pipes,
+    };
+    let files = |parent, child, grandchild| Plan {
+        outputs: Outputs::Files,
+        broken: [OnBrokenPipe::GoOn; 3],
+        ..plan(parent, child, grandchild, 1, false)
     };
     for plan in [
+        // The parent reads a file to its end before the grandchild has written to it.
+        files(
+            vec![Wait, Draft::Drain(0)],
+            vec![Spawn],
+            vec![blocking(0, 1)],
+        ),
+        // What a drain took from a file is not in it any more.
+        files(vec![DrainUntilExit], vec![blocking(0, 1)], vec![]),
+        // The parent reads a file before an echo has come to write to it.
+        files(
+            vec![blocking(0, 1), Draft::Read(0, 1, 1)],
+            vec![Echo(0, 0, 1)],
+            vec![],
+        ),
         // A writer comes between two reads of the last drain.
         plan(
             vec![Echo(1, 0, 1)],

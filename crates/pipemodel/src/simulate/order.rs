@@ -199,7 +199,7 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
             // A drain takes what is there, now or later, and lets a writer go on that it finds blocked.
             let only_drains = end == End::Read
                 && self.facts.sole_reader[channel.0] == Some(other)
-                && self.world.tasks[other.0].drains.contains(channel);
+                && self.promises(other, channel);
             !only_drains && self.touches(other, channel, end)
         })
     }

@@ -11,7 +11,8 @@ pub struct Outcome {
     pub ending: Ending,
     /// How the leader ended, if the root waited for it, or if nothing moves any more.
     pub leader: Option<Exit>,
-    /// Bytes that the root's tasks read, by channel; of a file also those that stand in it, which it can read at any time.
+    /// Bytes that the root's tasks read, by channel; where the root does not end, of a file also those that stand in it, which it could read
+    /// at any time.
     pub read_by_root: Vec<(ChannelId, u64)>,
     /// Where the root waits for a task that goes on for ever: the channels that this task puts bytes into again and again.
     pub grows: Channels,
@@ -150,7 +151,7 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
             } else {
                 self.leader_exit()
             },
-            read_by_root: self.read_by_root(),
+            read_by_root: self.read_by_root(ending),
             grows,
             leaks,
             blocked: if completes {
@@ -247,12 +248,13 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
             })
     }
 
-    fn read_by_root(&self) -> Vec<(ChannelId, u64)> {
+    fn read_by_root(&self, ending: Ending) -> Vec<(ChannelId, u64)> {
+        let goes_on = ending.after_us().is_none();
         (0..self.channels.len())
             .map(|channel| {
                 let in_file = match self.channels[channel].body {
-                    Body::File { unread } => unread,
-                    Body::Pipe(_) | Body::Null | Body::Unmodelled { .. } => 0,
+                    Body::File { unread } if goes_on => unread,
+                    Body::File { .. } | Body::Pipe(_) | Body::Null | Body::Unmodelled { .. } => 0,
                 };
                 let read = (0..self.tasks.len())
                     .filter(|&task| self.world.tasks[task].process == ROOT)

@@ -193,9 +193,8 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
         }
         let still_written =
             self.channels[channel.0].writers > 0 || self.channels[channel.0].unread() > 0;
-        let promised = self.facts.sole_reader[channel.0].filter(|reader| {
-            let reader = &self.world.tasks[reader.0];
-            reader.process == process && reader.drains.contains(channel)
+        let promised = self.facts.sole_reader[channel.0].filter(|&reader| {
+            self.world.tasks[reader.0].process == process && self.promises(reader, channel)
         });
         match promised {
             Some(task) if end == End::Read && gives_up && still_written => {

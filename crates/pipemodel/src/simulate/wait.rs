@@ -167,6 +167,10 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
             #[cfg(test)]
             Search::Exhaustive => return None,
         }
+        // Whoever reads a file takes what is there at that moment.
+        if !self.channels[channel.0].waits_for_writers() {
+            return None;
+        }
         let task = self.facts.sole_reader[channel.0]?;
         let place = &self.tasks[task.0].place;
         if place.life != Life::Alive || self.channels[channel.0].unread() > 0 {
@@ -177,7 +181,7 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
             Step::Drain { from, until } => {
                 from.contains(channel)
                     && match until {
-                        Until::EndOfFile => self.channels[channel.0].waits_for_writers(),
+                        Until::EndOfFile => true,
                         // What another writer puts in may be cut off by that exit, and then it matters what joined it; and one look
                         // takes from all channels, so that it matters when that is.
                         Until::ExitOf(process) => {
@@ -197,7 +201,8 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
                     && pending == 0
                     && !packets
                     && match self.channels[to.0].body {
-                        Body::File { .. } | Body::Null => true,
+                        Body::Null => true,
+                        Body::File { .. } => self.is_read_after(to, echoer),
                         Body::Pipe(_) | Body::Unmodelled { .. } => {
                             depth > 0 && self.drainer_within(to, echoer, depth - 1).is_some()
                         }
@@ -226,6 +231,18 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
 }
 
 impl<P> State<'_, P> {
+    /// Whether whoever reads a channel waits for a process to exit before.
+    fn is_read_after(&self, channel: ChannelId, writer: ProcessId) -> bool {
+        self.tasks.iter().enumerate().all(|(index, task)| {
+            let waits = task.place.current.is_some_and(
+                |current| matches!(current.step, Step::WaitExit { process, .. } if process == writer),
+            );
+            matches!(task.place.life, Life::Ended(_))
+                || !self.facts.reads[index].contains(channel)
+                || waits
+        })
+    }
+
     /// Whether a process lives, and no task of another will ever write to a channel.
     fn writes_alone(&self, process: ProcessId, channel: ChannelId) -> bool {
         self.processes[process.0].life == Life::Alive
