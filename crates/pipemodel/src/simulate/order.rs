@@ -33,7 +33,7 @@ impl Tasks {
 
 /// Who else could move.
 #[derive(Clone, Copy)]
-enum Before {
+pub(super) enum Before {
     /// Before the task moves again.
     NextMove,
     /// Before it has done a run of writes, the first of which may already let others read.
@@ -131,7 +131,7 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
             && self.leaving_is_settled(task)
     }
 
-    fn write_is_settled(&self, task: TaskId, to: ChannelId, before: Before) -> bool {
+    pub(super) fn write_is_settled(&self, task: TaskId, to: ChannelId, before: Before) -> bool {
         let process = self.world.tasks[task.0].process;
         match self.channels[to.0].body {
             Body::Null => true,

@@ -1,9 +1,13 @@
 //! How bytes go into channels and out of them, and how ends are closed.
 
 use super::SimulateError;
+use super::order::Before;
 use super::program::{ChannelId, ProcessId, Step, TaskId, Writing};
 use super::state::{Body, Current, State};
 use crate::pipe::End;
+
+/// The smallest page of any Linux: larger ones have their ends among its.
+const FILE_PAGE_BYTES: u64 = 4096;
 
 /// Whether a pipe was left as it was.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -35,13 +39,23 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
     ) -> Put {
         let process = self.world.tasks[task.0].process;
         let drainer = self.drainer(to, process);
+        let seen_after = self.is_seen_after(task, to);
         let channel = &mut self.channels[to.0];
         let mode = channel.mode;
         let all = || bytes.saturating_mul(times) - before.unwrap_or(0);
         let (result, put) = match &mut channel.body {
             Body::File { unread } => {
-                *unread = unread.saturating_add(all());
-                (Put::Done(times), all())
+                let begun = before.unwrap_or(0);
+                let (result, put) = match seen_after {
+                    Some(part) if part < bytes - begun => {
+                        let put = begun + part;
+                        (Put::Partial { done: 0, put }, part)
+                    }
+                    Some(_) => (Put::Done(1), bytes - begun),
+                    None => (Put::Done(times), all()),
+                };
+                *unread = unread.saturating_add(put);
+                (result, put)
             }
             Body::Null => (Put::Done(times), all()),
             Body::Pipe(_) | Body::Unmodelled { .. } if channel.readers == 0 => return Put::Broken,
@@ -90,6 +104,18 @@ impl<P: Iterator<Item = Step> + Clone> State<'_, P> {
             self.deliver(drainer, to, put);
         }
         result
+    }
+
+    /// After how many bytes whoever reads a file may find a part of a write in it; nothing, if nobody can read it meanwhile. The kernel
+    /// copies a page at a time at least, and the file grows with each (`generic_perform_write`).
+    fn is_seen_after(&self, task: TaskId, to: ChannelId) -> Option<u64> {
+        let is_file = matches!(self.channels[to.0].body, Body::File { .. });
+        if !is_file || self.write_is_settled(task, to, Before::NextMove) {
+            return None;
+        }
+        let written = self.tasks.iter().map(|task| task.place.written[to.0]);
+        let length = written.fold(0, u64::saturating_add);
+        Some(FILE_PAGE_BYTES - length % FILE_PAGE_BYTES)
     }
 
     /// Bytes go through a drainer: it has read them, and if it is an echo, written them in turn.

@@ -3,6 +3,38 @@
 use super::*;
 
 #[test]
+fn whoever_reads_a_file_while_it_is_written_finds_whole_pages() {
+    let mut world = World::new();
+    let file = world.channel(ChannelKind::File { bytes: 0 });
+    let parent = world.process(None, &[Hold::read(file), Hold::write(file)]);
+    let child = world.process(Some(parent), &[Hold::write(file)]);
+    world.leader(child);
+    let begin = vec![Step::Spawn { process: child }, drain(&[file])];
+    world.task(
+        parent,
+        &[Hold::read(file)],
+        OnBrokenPipe::GoOn,
+        begin.into_iter(),
+    );
+    world.task(
+        child,
+        &[Hold::write(file)],
+        OnBrokenPipe::Die,
+        vec![write(file, 100), write(file, 9000)].into_iter(),
+    );
+    let Simulated::Outcomes { outcomes, .. } =
+        simulate(&world, Budget::USUAL).expect("a sound world")
+    else {
+        panic!("it is modelled");
+    };
+    let read: std::collections::BTreeSet<_> = outcomes
+        .iter()
+        .map(|outcome| outcome.read_by_root[0].1)
+        .collect();
+    assert_eq!(read, [0, 100, 4096, 8192, 9100].into());
+}
+
+#[test]
 fn a_file_takes_everything_and_ends_where_its_bytes_end() {
     let mut world = World::new();
     let file = world.channel(ChannelKind::File { bytes: 0 });
