@@ -46,13 +46,13 @@ fn never_started(case: &Case, ran: &Ran, files: &Files) -> Option<Finding> {
     if case.script().is_none() || files.ledger().is_some() {
         return None;
     }
+    let told = match files.stderr.metadata() {
+        Ok(metadata) if metadata.len() == 0 => "its stderr is empty".to_owned(),
+        _ => format!("its stderr begins: {}", first_line(&files.stderr)),
+    };
     Some(Finding::WrongExit {
         expected: "a run of the command".to_owned(),
-        found: format!(
-            "{} without one; its stderr begins: {}",
-            in_words(ran.leader),
-            first_line(&files.stderr)
-        ),
+        found: format!("{} without one ({told})", in_words(ran.leader)),
     })
 }
 

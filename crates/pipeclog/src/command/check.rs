@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU64;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -10,6 +11,7 @@ use clap::{Args, ValueEnum};
 use pipeclog_harness::check::{Request, bisect};
 use pipeclog_harness::fixtures;
 use pipeclog_report::conformance;
+use pipeclog_scenario::boundary::Found;
 use pipeclog_scenario::check::{
     Capability, Case, Checked, Child, Conformance, Expectations, SCHEMA_VERSION, Start, Wrapper,
     edge,
@@ -17,7 +19,7 @@ use pipeclog_scenario::check::{
 use pipeclog_scenario::script::{Size, Stream};
 use pipeclog_waitgraph::Untrusted;
 
-use crate::{interrupt, run, table};
+use crate::{run, table};
 
 /// Which cases, and what the wrapper is.
 #[derive(Debug, Args)]
@@ -113,7 +115,7 @@ pub(crate) fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
         return repro(&wrapper, &cases, id);
     }
     if args.bisect {
-        return show_edges(&wrapper);
+        return show_edges(&args, &wrapper);
     }
     let known = match &args.expect {
         None => Expectations::new(),
@@ -154,17 +156,30 @@ fn list(cases: &[Case]) {
     }
 }
 
-/// A wrapper that is not there fails every case, which says nothing of it.
+/// A wrapper that is not there, or cannot be started, fails every case, which says nothing of it.
 fn find_program(program: &str) -> anyhow::Result<()> {
-    let is_there = if program.contains('/') {
-        Path::new(program).is_file()
+    let found: Vec<PathBuf> = if program.contains('/') {
+        vec![PathBuf::from(program)]
     } else {
         let path = std::env::var_os("PATH").unwrap_or_default();
-        std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+        std::env::split_paths(&path)
+            .map(|folder| folder.join(program))
+            .collect()
+    };
+    let mut files = found.iter().filter(|path| path.is_file()).peekable();
+    ensure!(
+        files.peek().is_some(),
+        "failed to find the wrapper {program:?}: there is no such program; give its path, or one that is in PATH"
+    );
+    let may_run = |path: &PathBuf| {
+        let mode = path
+            .metadata()
+            .map_or(0, |metadata| metadata.permissions().mode());
+        mode & 0o111 != 0
     };
     ensure!(
-        is_there,
-        "failed to find the wrapper {program:?}: there is no such program; give its path, or one that is in PATH"
+        files.any(may_run),
+        "failed to start the wrapper {program:?}: it is no executable file; chmod +x it, or write its interpreter before it"
     );
     Ok(())
 }
@@ -174,7 +189,7 @@ fn expectations(path: &Path) -> anyhow::Result<Expectations> {
         .with_context(|| format!("failed to read the known failures from {}", path.display()))?;
     let known: Expectations = serde_json::from_str(&text).with_context(|| {
         format!(
-            "{} is no file of known failures, which is as {{\"stderr-65537\": \"hang\", \"daemon-holds\": [\"pass\", \"hang\"]}}",
+            "{} is no file of known failures, which is as {{\"stderr-65537\": \"hang\", \"daemon-holds\": [\"pass\", \"hang\"]}}, in the words hang, loss, exit, harm, imposition and pass",
             path.display()
         )
     })?;
@@ -294,18 +309,31 @@ fn repro_line(wrapper: &Wrapper, case: &Case) -> anyhow::Result<String> {
     })
 }
 
-fn show_edges(wrapper: &Wrapper) -> anyhow::Result<ExitCode> {
+/// What the wrapper takes of each stream; an error if nothing could be told of one.
+fn show_edges(args: &CheckArgs, wrapper: &Wrapper) -> anyhow::Result<ExitCode> {
     let pool = run::pool()?;
-    for stream in [Stream::Stdout, Stream::Stderr] {
-        let mut edges = Vec::new();
-        for size in bisect::WRITE_SIZES.into_iter().filter_map(NonZeroU64::new) {
-            edges.push(bisect::search(&pool, wrapper, stream, size));
-            interrupt::check()?;
-        }
-        for line in edge::lines(&edges) {
+    let sizes = || bisect::WRITE_SIZES.into_iter().filter_map(NonZeroU64::new);
+    let streams = [Stream::Stdout, Stream::Stderr];
+    let searches: Vec<_> = streams
+        .into_iter()
+        .flat_map(|stream| sizes().map(move |size| (stream, size)))
+        .collect();
+    let bar = run::progress(searches.len(), "searches");
+    let edges = run::each(&searches, run::jobs(args.jobs), &bar, |(stream, size)| {
+        bisect::search(&pool, wrapper, *stream, *size)
+    })?;
+    for of_stream in edges.chunk_by(|one, next| one.stream == next.stream) {
+        for line in edge::lines(of_stream) {
             println!("{}", Untrusted::new(line).terminal(2000));
         }
     }
+    let unclear = |edge: &&edge::Edge| matches!(edge.found, Found::Unclear { .. });
+    let unclear = edges.iter().filter(unclear).count();
+    ensure!(
+        unclear == 0,
+        "{unclear} of {} searches came to nothing, since the wrapper fails otherwise than by a hang: mend that first, or declare it (--without)",
+        edges.len()
+    );
     Ok(ExitCode::SUCCESS)
 }
 

@@ -6,10 +6,10 @@ use std::time::Duration;
 use libtest_mimic::{Failed, Trial};
 use pipeclog_capture::{Bound, Capture, Command};
 
-struct Ran {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 pub(crate) fn tests() -> Vec<Trial> {
@@ -22,6 +22,11 @@ pub(crate) fn tests() -> Vec<Trial> {
         test("the_line_of_repro_shows_the_case_again", repro),
         test("junit_is_xml_with_a_case_for_each", junit),
         test("bisect_names_the_byte_and_the_pipe", edge),
+        test("bisect_knows_a_socket_by_what_the_writer_waits_for", socket),
+        test(
+            "a_wrapper_that_ignores_its_arguments_is_told_from_one_that_loses",
+            ignores,
+        ),
     ]
 }
 
@@ -36,7 +41,7 @@ fn check(arguments: &[&str]) -> Result<Ran, Failed> {
         .args(arguments))
 }
 
-fn run(command: Command) -> Result<Ran, Failed> {
+pub(crate) fn run(command: Command) -> Result<Ran, Failed> {
     let captured = Capture::recommended(Bound::Timeout(Duration::from_secs(120))).run(&command)?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Ok(Ran {
@@ -46,7 +51,7 @@ fn run(command: Command) -> Result<Ran, Failed> {
     })
 }
 
-fn assert_that(holds: bool, ran: &Ran) -> Result<(), Failed> {
+pub(crate) fn assert_that(holds: bool, ran: &Ran) -> Result<(), Failed> {
     if holds {
         Ok(())
     } else {
@@ -84,9 +89,15 @@ fn expected() -> Result<(), Failed> {
 }
 
 fn usage() -> Result<(), Failed> {
-    let rows: [(&[&str], &str); 4] = [
+    let rows: [(&[&str], &str); 7] = [
         (&[], "no wrapper was given"),
         (&["--", "/nonexistent/wrapper"], "there is no such program"),
+        (&["--", "/"], "there is no such program"),
+        (&["--", "/proc/version"], "it is no executable file"),
+        (
+            &["--bisect", "--", "true"],
+            "4 of 4 searches came to nothing",
+        ),
         (
             &["--only", "no-such-case", "--", "true"],
             "--list shows them all",
@@ -135,4 +146,29 @@ fn edge() -> Result<(), Failed> {
             .stdout
             .contains("between them: a pipe of the usual size");
     assert_that(ran.code == Some(0) && told, &ran)
+}
+
+/// Node reads ahead and then no more, so that its sizes are those of no transport.
+fn socket() -> Result<(), Failed> {
+    let node = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/wrappers/node");
+    let script = node.join("spawn_unread.js").display().to_string();
+    let ran = check(&["--bisect", "--without", "stdin", "--", "node", &script])?;
+    if ran.stderr.contains("there is no such program") {
+        println!("cli/bisect_knows_a_socket: skipped: node is not installed");
+        return Ok(());
+    }
+    let told = ran
+        .stdout
+        .matches("between them: a unix socket pair")
+        .count()
+        == 2;
+    assert_that(ran.code == Some(0) && told, &ran)
+}
+
+fn ignores() -> Result<(), Failed> {
+    let ran = check(&["--only", "exit-1", "--", "true"])?;
+    let told = ran.stdout.contains(
+        "a run of the command was owed, and exit code 0 without one (its stderr is empty) came",
+    );
+    assert_that(ran.code == Some(1) && told, &ran)
 }

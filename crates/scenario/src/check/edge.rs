@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use pipeclog_waitgraph::channel::Channel;
+use pipeclog_waitgraph::report::ReportMember;
 use serde::{Deserialize, Serialize};
 
 use crate::boundary::Found;
@@ -93,22 +95,46 @@ pub fn lines(edges: &[Edge]) -> Vec<String> {
             Found::Always { .. } | Found::Never { .. } | Found::Unclear { .. } => None,
         }
     };
-    if let Some(bytes) = at(4096) {
-        lines.push(match transport(bytes, at(1)) {
-            Some(name) => format!("  between them: {name}"),
-            None => "  between them: no transport that is known by these sizes".to_owned(),
-        });
+    let by_sizes = at(4096).and_then(|bytes| transport(bytes, at(1)));
+    match (by_sizes, edges.iter().find_map(Edge::channel)) {
+        (Some(name), _) => lines.push(format!("  between them: {name}")),
+        (None, Some(kind)) => lines.push(format!(
+            "  between them: {kind}, by what the writer waits for; what it takes is not the usual, as where it was made smaller or larger, or \
+             where the reader takes some bytes and then no more"
+        )),
+        (None, None) => {}
     }
     lines
 }
 
-impl fmt::Display for Edge {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let stream = match self.stream {
+impl Edge {
+    /// What the child waited to write to at the first byte that hangs, as the kernel has it.
+    fn channel(&self) -> Option<&'static str> {
+        let Found::At { hang, .. } = &self.found else {
+            return None;
+        };
+        let members = &hang.diagnosis.as_ref()?.members;
+        let writes = |member: &&ReportMember| member.stream.as_deref() == Some(self.name());
+        Some(match members.iter().find(writes)?.channel.as_ref()? {
+            Channel::Pipe { .. } => "a pipe",
+            Channel::Fifo { .. } => "a FIFO",
+            Channel::Socket { .. } => "a unix socket pair",
+            Channel::Pty { .. } => "a terminal (pty)",
+            Channel::Eventfd { .. } => "an eventfd",
+        })
+    }
+
+    fn name(&self) -> &'static str {
+        match self.stream {
             Stream::Stdout => "stdout",
             Stream::Stderr => "stderr",
-        };
-        write!(f, "{stream}, writes of {} bytes: ", self.write_size)?;
+        }
+    }
+}
+
+impl fmt::Display for Edge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, writes of {} bytes: ", self.name(), self.write_size)?;
         match &self.found {
             Found::At { completes, hang } => {
                 write!(f, "{completes} bytes pass, {} hang", completes + 1)?;
