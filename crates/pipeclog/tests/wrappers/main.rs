@@ -10,6 +10,7 @@
 )]
 
 mod cli;
+mod docs;
 mod museum;
 
 use std::collections::BTreeMap;
@@ -44,6 +45,7 @@ fn main() -> std::process::ExitCode {
         wrappers: shipped::read(&folder()).expect("fixtures/wrappers is well-formed"),
     });
     let mut tests = cli::tests();
+    tests.extend(docs::tests());
     for wrapper in suite.wrappers.clone() {
         let suite = Arc::clone(&suite);
         tests.push(Trial::test(wrapper.name.clone(), move || {
