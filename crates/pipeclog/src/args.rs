@@ -102,6 +102,9 @@ pub(crate) struct Prove {
     /// Run only trials whose name (`scenario/strategy`) contains all of these.
     #[arg(value_name = "FILTER")]
     pub(crate) filters: Vec<String>,
+    /// Run the scenario of this file, as `--repro` has written it, instead of the built-in ones.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) scenario: Option<PathBuf>,
     /// Print the names of the trials instead of running them.
     #[arg(long)]
     pub(crate) list: bool,

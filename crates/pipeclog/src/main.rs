@@ -2,6 +2,7 @@
 
 #[macro_use]
 mod out;
+mod repro;
 
 mod args;
 mod command;

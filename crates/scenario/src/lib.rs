@@ -18,6 +18,7 @@ pub mod outcome;
 pub mod pattern;
 pub mod plan;
 pub mod predict;
+pub mod repro;
 pub mod scenario;
 pub mod script;
 pub mod strategy;

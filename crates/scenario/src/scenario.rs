@@ -288,6 +288,28 @@ pub fn read_family(file: &str, text: &str) -> Result<Vec<Scenario>, ScenarioErro
     Ok(scenarios)
 }
 
+/// Reads one scenario that was written as it is held, by `--repro`. `file` is said where it is not of the form.
+///
+/// # Errors
+///
+/// As of [`read_family`].
+pub fn read_one(file: &str, text: &str) -> Result<Scenario, ScenarioError> {
+    let form = |cause| ScenarioError::Form {
+        file: file.to_owned(),
+        cause,
+    };
+    let scenario: Scenario = serde_json::from_str(text).map_err(form)?;
+    scenario
+        .script
+        .check()
+        .map_err(|cause| ScenarioError::Script {
+            scenario: scenario.name.clone(),
+            cause,
+        })?;
+    check_rules(file, std::slice::from_ref(&scenario))?;
+    Ok(scenario)
+}
+
 fn part_of<T: for<'de> Deserialize<'de>>(
     scenario: &str,
     part: &'static str,

@@ -16,6 +16,7 @@ use pipeclog_waitgraph::report::{Finding, Report};
 use pipeclog_waitgraph::snapshot::{Gap, GapKind, Pid, Snapshot};
 use pipeclog_waitgraph::{Diagnosis, bundle, diagnose, diagnose_all, redact, render};
 
+use crate::repro;
 use crate::table;
 use crate::units::{duration, pid};
 
@@ -48,6 +49,10 @@ pub(crate) struct DiagnoseArgs {
     /// Write what was seen to this file, for `--from` on any machine.
     #[arg(long, value_name = "FILE", conflicts_with = "from")]
     save: Option<PathBuf>,
+    /// Write a scenario to this file that hangs in the same class, with a child and a parent of our own: `pipeclog prove --scenario FILE`
+    /// acts it out. The programs at hand, their names and their bytes are not in it.
+    #[arg(long, value_name = "FILE")]
+    repro: Option<PathBuf>,
     /// Leave arguments and paths out of what is saved and told.
     #[arg(long)]
     redact: bool,
@@ -109,6 +114,13 @@ pub(crate) fn run(args: &DiagnoseArgs) -> anyhow::Result<ExitCode> {
     }
     if diagnoses.is_empty() {
         return Ok(tell_what_is_missing(&looks));
+    }
+    if let Some(path) = &args.repro {
+        let gravest = diagnoses.iter().map(Diagnosis::report);
+        // Of those that are equally grave, the first: `max_by_key` takes the last.
+        let gravest = gravest.rev().max_by_key(|report| report.finding);
+        let report = gravest.context("failed to write a scenario: nothing was diagnosed")?;
+        eprintln!("pipeclog: {}", repro::write(path, report)?);
     }
     let found = diagnoses
         .iter()

@@ -8,7 +8,7 @@ use pipeclog_harness::{cell, fixtures, machine};
 use pipeclog_report::matrix::Matrix;
 use pipeclog_scenario::outcome::{self, Agreement, Cell, Results};
 use pipeclog_scenario::predict::Foretold;
-use pipeclog_scenario::scenario::Scenario;
+use pipeclog_scenario::scenario::{self, Scenario};
 
 use pipeclog_waitgraph::Untrusted;
 
@@ -19,7 +19,14 @@ use crate::table;
 use crate::units;
 
 pub(crate) fn run(args: &Prove) -> anyhow::Result<ExitCode> {
-    let scenarios = fixtures::scenarios().context("failed to read the built-in scenarios")?;
+    let scenarios = match &args.scenario {
+        None => fixtures::scenarios().context("failed to read the built-in scenarios")?,
+        Some(path) => {
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("failed to read the scenario in {}", path.display()))?;
+            vec![scenario::read_one(&path.display().to_string(), &text)?]
+        }
+    };
     let trials = select(&scenarios, args)?;
     if args.list {
         for trial in &trials {

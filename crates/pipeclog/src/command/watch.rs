@@ -21,6 +21,7 @@ use pipeclog_waitgraph::{Diagnosis, Untrusted, bundle, render};
 
 use self::record::{Annotations, Level};
 use crate::command::rescue;
+use crate::repro;
 use crate::table;
 use crate::teller::Teller;
 use crate::units::duration;
@@ -75,6 +76,9 @@ pub(crate) struct WatchArgs {
     /// Write what came of it to this file, as a JUnit report of one test.
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
+    /// Write a scenario to this file that hangs in the same class as the command did: `pipeclog prove --scenario FILE` acts it out.
+    #[arg(long, value_name = "FILE")]
+    repro: Option<PathBuf>,
     /// The command and its arguments.
     #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -108,8 +112,12 @@ const NOT_FOUND: u8 = 127;
 
 pub(crate) fn run(args: &WatchArgs) -> ExitCode {
     let mut teller = Teller::new();
-    let watched = record::check([args.json.as_deref(), args.junit.as_deref()])
-        .and_then(|()| watch(args, &mut teller));
+    let watched = record::check([
+        args.json.as_deref(),
+        args.junit.as_deref(),
+        args.repro.as_deref(),
+    ])
+    .and_then(|()| watch(args, &mut teller));
     match watched {
         Ok(account) => exit(args, &account, &mut teller),
         Err(error) => {
@@ -309,6 +317,12 @@ fn exit(args: &WatchArgs, account: &Account, teller: &mut Teller) -> ExitCode {
             // The command's own code says more than ours would.
             teller.tell(format!("pipeclog watch: {error:#}\n"));
         }
+    }
+    if let (Some(path), Some(diagnosis)) = (&args.repro, &account.diagnosis) {
+        teller.tell(match repro::write(path, diagnosis.report()) {
+            Ok(text) => format!("pipeclog watch: {text}\n"),
+            Err(error) => format!("pipeclog watch: {error:#}\n"),
+        });
     }
     if let (Ending::Killed(signal), EndedBy::Itself) = (account.end, account.ended_by) {
         die_of(signal);

@@ -13,6 +13,7 @@ mod operations;
 mod predict;
 mod prove;
 mod report;
+mod repro;
 mod rescue;
 mod run;
 mod spool;

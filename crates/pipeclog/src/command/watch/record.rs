@@ -136,7 +136,7 @@ pub(crate) fn junit(
 }
 
 /// That the files can be made, before anything runs.
-pub(crate) fn check(paths: [Option<&Path>; 2]) -> anyhow::Result<()> {
+pub(crate) fn check(paths: [Option<&Path>; 3]) -> anyhow::Result<()> {
     paths.into_iter().flatten().try_for_each(check_place)
 }
 
