@@ -171,13 +171,18 @@ fn async_process_output(job: &Job) -> Held {
 }
 
 fn read_and_discard(job: &Job) -> Held {
+    Held::Nothing(discard(command(job)))
+}
+
+/// Reads both streams of a command to their ends, throws away what comes, and says how many bytes that was.
+#[must_use]
+pub fn discard(mut command: Command) -> u64 {
     let large = || {
         let (read, write) = std::io::pipe().expect("a pipe");
         let _unless_over_a_limit = fcntl(&write, FcntlArg::F_SETPIPE_SZ(256 * 1024));
         (read, write)
     };
     let ((out, child_out), (err, child_err)) = (large(), large());
-    let mut command = command(job);
     command.stdout(child_out).stderr(child_err);
     let mut child = command.spawn().expect("the child starts");
     // It holds our copies of the child's ends.
@@ -201,7 +206,7 @@ fn read_and_discard(job: &Job) -> Held {
         });
     }
     child.wait().expect("the child ends");
-    Held::Nothing(count)
+    count
 }
 
 fn copy(job: &Job) -> Held {

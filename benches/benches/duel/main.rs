@@ -7,7 +7,9 @@
 #![expect(clippy::print_stdout, reason = "a table is what a bench is for")]
 
 mod arena;
+mod detection;
 mod goals;
+mod machine;
 mod memory;
 mod statistics;
 
@@ -25,6 +27,9 @@ fn main() -> ExitCode {
         && mode == memory::MODE
     {
         return memory::child(rest);
+    }
+    if let Some(code) = detection::be_started(&arguments) {
+        return code;
     }
     let options = match Options::read(&arguments) {
         Ok(options) => options,
@@ -44,13 +49,15 @@ fn main() -> ExitCode {
         measured.insert(duel.name, times);
     }
     let peaks = memory::measure(&arena, |name| options.wants(name));
-    let results = goals::judge(GOALS, &measured, &peaks);
-    let machine = goals::machine();
-    print!("{}", goals::table(&results, &machine));
+    let mut results = goals::judge(GOALS, &measured, &peaks);
+    results.extend(machine::measure(arena.effort, |name| options.wants(name)));
+    results.extend(detection::measure(arena.effort, |name| options.wants(name)));
+    let about = goals::machine();
+    print!("{}", goals::table(&results, &about));
     let Some(file) = options.json else {
         return ExitCode::SUCCESS;
     };
-    let json = goals::json(results, &machine, &measured).map_err(std::io::Error::from);
+    let json = goals::json(results, &about, &measured).map_err(std::io::Error::from);
     match json.and_then(|json| std::fs::write(&file, json)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(cause) => {
@@ -59,6 +66,9 @@ fn main() -> ExitCode {
         }
     }
 }
+
+/// What is measured besides duels.
+const OTHERS: [&str; 3] = [memory::NAME, machine::NAME, detection::NAME];
 
 /// What the command line asks for.
 struct Options {
@@ -98,14 +108,13 @@ impl Options {
                         "{other}: no such option; there are --quick and --json FILE"
                     ));
                 }
-                word if DUELS.iter().any(|duel| duel.name == word) || word == memory::NAME => {
+                word if DUELS.iter().any(|duel| duel.name == word) || OTHERS.contains(&word) => {
                     options.words.push(word.to_owned());
                 }
                 word => {
                     let names: Vec<&str> = DUELS.iter().map(|duel| duel.name).collect();
                     return Err(format!(
-                        "no duel is named {word:?}; there are {names:?} and {:?}",
-                        memory::NAME
+                        "no duel is named {word:?}; there are {names:?} and {OTHERS:?}"
                     ));
                 }
             }

@@ -12,8 +12,10 @@ const OFTEN: Duration = Duration::from_millis(5);
 const RARELY: Duration = Duration::from_secs(1);
 /// The n-th look comes after an n-th more of the tree's age: a hang is noticed within an eighth of the time it took to come about.
 const SHARE_OF_AGE: u32 = 8;
-/// A look may cost this part of the time between looks: two per cent of one processor.
+/// All looks may cost this part of the tree's age, two per cent of one processor, and what is given at the start: the first looks at
+/// a young tree are the ones that see its hang at once.
 const SHARE_OF_TIME: u32 = 50;
+const GIVEN: Duration = Duration::from_millis(20);
 /// Between whole diagnoses of a tree that does not change, at first and at most: what others do may close a loop around it.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
 
@@ -67,6 +69,8 @@ impl Lookout {
         let pulse = self.scanner.pulse(&self.selection)?;
         self.cost.pulses += 1;
         let is_still = pulse.is_asleep() && self.pulse.as_ref() == Some(&pulse);
+        // Whether it stays asleep, a second look tells: soon.
+        let has_just_slept = pulse.is_asleep() && !is_still;
         let is_new = self.looked_at.as_ref() != Some(&pulse);
         let is_due = age >= self.next_diagnosis;
         self.pulse = Some(pulse);
@@ -82,9 +86,13 @@ impl Lookout {
         }
         let took = processor_time().saturating_sub(started);
         self.cost.spent += took;
-        let next = (age / SHARE_OF_AGE)
-            .clamp(OFTEN, RARELY)
-            .max(took * SHARE_OF_TIME);
+        let usual = if has_just_slept {
+            OFTEN
+        } else {
+            (age / SHARE_OF_AGE).clamp(OFTEN, RARELY)
+        };
+        let owed = self.cost.spent.saturating_sub(GIVEN) * SHARE_OF_TIME;
+        let next = usual.max(owed.saturating_sub(age));
         Ok((diagnosis, next))
     }
 
