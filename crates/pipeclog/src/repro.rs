@@ -7,6 +7,8 @@ use pipeclog_harness::fixtures;
 use pipeclog_scenario::repro;
 use pipeclog_waitgraph::report::Report;
 
+use crate::run::replace;
+
 /// Writes it, and says how it is run.
 pub(crate) fn write(path: &Path, report: &Report) -> anyhow::Result<String> {
     let class = report
@@ -19,8 +21,7 @@ pub(crate) fn write(path: &Path, report: &Report) -> anyhow::Result<String> {
         )
     })?;
     let text = serde_json::to_string_pretty(&scenario)? + "\n";
-    std::fs::write(path, text)
-        .with_context(|| format!("failed to write a scenario to {}", path.display()))?;
+    replace(path, &text)?;
     Ok(format!(
         "a scenario of the same class, {class}, under {strategy}, is in {0}: pipeclog prove --scenario {0}",
         path.display()

@@ -1,6 +1,6 @@
 //! Many trials at a time, with a progress bar: what `prove` and `report` share.
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Mutex;
@@ -119,16 +119,21 @@ pub(crate) fn write_json(path: &Path, results: &Results) -> anyhow::Result<()> {
     replace(path, &text)
 }
 
-/// Writes a file by rename: whoever reads it sees the old one or the new one, and never a part.
+/// Writes a file by rename: whoever reads it sees the old one or the new one, and never a part. An error leaves the old one.
 pub(crate) fn replace(path: &Path, text: &str) -> anyhow::Result<()> {
-    let failed = || format!("failed to write {}", path.display());
-    if path.exists() && !path.is_file() {
-        // A device or a pipe has no place beside it.
-        return std::fs::write(path, text).with_context(failed);
+    let failed = |error: io::Error| anyhow::anyhow!(failure(path, &error));
+    if !has_place_beside(path) {
+        return std::fs::write(path, text).map_err(failed);
     }
     let mut file = beside(path)?;
-    file.write_all(text.as_bytes()).with_context(failed)?;
-    file.persist(path).with_context(failed)?;
+    if let Ok(old) = path.metadata() {
+        // What its owner kept from others stays so.
+        file.as_file()
+            .set_permissions(old.permissions())
+            .map_err(failed)?;
+    }
+    file.write_all(text.as_bytes()).map_err(failed)?;
+    file.persist(path).map_err(|error| failed(error.error))?;
     Ok(())
 }
 
@@ -139,22 +144,114 @@ pub(crate) fn check_place(path: &Path) -> anyhow::Result<()> {
         "failed to write {}: it is a directory: name a file in it",
         path.display()
     );
-    // A device or a pipe has no place beside it.
-    if !path.exists() || path.is_file() {
+    if has_place_beside(path) {
         drop(beside(path)?);
     }
     Ok(())
 }
 
+/// A device and a pipe have none, and neither has a name of an open file: `/dev/stdout` must not become a file in `/dev`.
+fn has_place_beside(path: &Path) -> bool {
+    let names_open_files = ["/dev/fd", "/proc"]
+        .iter()
+        .any(|folder| path.starts_with(folder))
+        || path.parent() == Some(Path::new("/dev"));
+    !names_open_files && (path.is_file() || !path.exists())
+}
+
 /// A file in the directory of `path`, since rename(2) does not cross file systems. It goes away unless it is persisted.
-pub(crate) fn beside(path: &Path) -> anyhow::Result<tempfile::NamedTempFile> {
+fn beside(path: &Path) -> anyhow::Result<tempfile::NamedTempFile> {
     let directory = match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     };
     tempfile::Builder::new()
-        .prefix(".pipeclog-report-")
+        .prefix(".pipeclog-")
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666))
         .tempfile_in(directory)
-        .with_context(|| format!("failed to make a file in {}", directory.display()))
+        .map_err(|error| anyhow::anyhow!(failure(path, &error)))
+}
+
+/// What went wrong with a file, and what to do.
+fn failure(path: &Path, error: &io::Error) -> String {
+    let advice = match error.kind() {
+        io::ErrorKind::NotFound => "; make its directory first, or name a file in another",
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "; name a file in a directory that you may write to"
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "; make room there, or name a file on another file system"
+        }
+        io::ErrorKind::FileTooLarge => {
+            "; the limit on the size of files (ulimit -f) is too low for it"
+        }
+        io::ErrorKind::NotADirectory => "; a part of that path is no directory",
+        _ => "",
+    };
+    // tempfile adds the name that it made up, which nobody asked about.
+    let said = error.to_string();
+    let said = said.split(" at path ").next().unwrap_or_default();
+    format!("failed to write {}: {said}{advice}", path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn names_in(folder: &Path) -> Vec<std::ffi::OsString> {
+        std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect()
+    }
+
+    #[test]
+    fn a_file_that_is_replaced_keeps_its_permissions_and_leaves_nothing_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("looks.json");
+        std::fs::write(&file, "old").unwrap();
+        std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).unwrap();
+        replace(&file, "new").unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "new");
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(names_in(folder.path()), ["looks.json"]);
+    }
+
+    #[test]
+    fn a_link_is_replaced_and_what_it_names_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (link, other) = (folder.path().join("link"), folder.path().join("other"));
+        std::fs::write(&other, "precious").unwrap();
+        std::os::unix::fs::symlink(&other, &link).unwrap();
+        replace(&link, "new").unwrap();
+        assert_eq!(std::fs::read_to_string(&other).unwrap(), "precious");
+        assert_eq!(std::fs::read_to_string(&link).unwrap(), "new");
+    }
+
+    #[test]
+    fn names_of_open_files_and_devices_are_written_where_they_stand() {
+        for name in ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "/dev/null"] {
+            assert!(!has_place_beside(Path::new(name)), "{name}");
+        }
+        for name in ["/dev/shm/new.json", "new.json", "/tmp/new.json"] {
+            assert!(has_place_beside(Path::new(name)), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_to_do_is_said_of_a_full_disk_and_of_a_directory_that_is_not_there() {
+        let full = replace(Path::new("/dev/full"), "x")
+            .unwrap_err()
+            .to_string();
+        assert!(full.contains("/dev/full: No space left"), "{full}");
+        assert!(full.contains("make room"), "{full}");
+        let gone = replace(Path::new("/nowhere/at/all/x"), "x").unwrap_err();
+        let gone = format!("{gone:#}");
+        assert_eq!(
+            gone,
+            "failed to write /nowhere/at/all/x: No such file or directory (os error 2); make its directory first, or name a file in another"
+        );
+    }
 }

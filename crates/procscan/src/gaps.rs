@@ -10,6 +10,9 @@ use crate::source::{Facts, ReadError, Source};
 /// The initial pid namespace's number (kernel `PROC_PID_INIT_INO`).
 const INITIAL_PID_NAMESPACE: &[u8] = b"pid:[4026531836]";
 
+/// What shows all that a user may not see; a report puts the process that it is about in the place of `--all`.
+const WHOLE_MACHINE: &str = "sudo pipeclog diagnose --all";
+
 /// Collects gaps, each once.
 pub(crate) struct Gaps {
     observer: u32,
@@ -63,7 +66,7 @@ impl Gaps {
                     Facet::Process,
                     "/proc is mounted with hidepid: processes of other users are not shown"
                         .to_owned(),
-                    Some("sudo pipeclog diagnose".to_owned()),
+                    Some(WHOLE_MACHINE.to_owned()),
                 );
             }
             if option(b"subset").is_some() {
@@ -117,7 +120,7 @@ impl Gaps {
             kind => kind,
         };
         let remedy = match kind {
-            GapKind::Denied => Some("sudo pipeclog diagnose".to_owned()),
+            GapKind::Denied => Some(WHOLE_MACHINE.to_owned()),
             _ => None,
         };
         self.machine(kind, facet, error.to_string(), remedy);

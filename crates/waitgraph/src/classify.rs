@@ -503,7 +503,7 @@ impl Scene<'_> {
 }
 
 /// Programs that write nothing before their input ends.
-const READ_TO_THE_END: [&str; 12] = [
+pub(crate) const READ_TO_THE_END: [&str; 12] = [
     "sort",
     "wc",
     "tac",
@@ -519,7 +519,7 @@ const READ_TO_THE_END: [&str; 12] = [
 ];
 
 /// Programs that keep what they write in a buffer when it goes to a pipe (or interpreters whose programs do).
-const BUFFERED: [&str; 19] = [
+pub(crate) const BUFFERED: [&str; 19] = [
     "awk", "gawk", "mawk", "sed", "grep", "cut", "tr", "uniq", "bc", "dc", "jq", "python", "perl",
     "ruby", "php", "lua", "tclsh", "gdb", "R",
 ];

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::class::Class;
 use crate::report::Fix;
 use crate::snapshot::{GoProgram, Process};
+use crate::untrusted::Untrusted;
 
 const TEXTS: &str = include_str!("fixes.json");
 
@@ -100,7 +101,8 @@ pub fn language_of(process: &Process) -> Language {
     })
 }
 
-fn by_name(path: &[u8]) -> Option<Language> {
+/// The language that a program of this name, or at this path, runs.
+pub(crate) fn by_name(path: &[u8]) -> Option<Language> {
     let base = path.rsplit(|b| *b == b'/').next().unwrap_or_default();
     let base = base.strip_prefix(b"-").unwrap_or(base);
     // `python3.11`, `ruby3.1`, `tclsh8.6`: the letters before the version.
@@ -126,13 +128,15 @@ fn by_name(path: &[u8]) -> Option<Language> {
 
 /// Nothing in a native program says that it was Rust, except where cargo puts it.
 fn looks_like_cargo(process: &Process) -> bool {
-    let built = |dir: &[u8]| {
-        process
-            .exe
-            .as_ref()
-            .is_some_and(|e| e.as_bytes().windows(dir.len()).any(|w| w == dir))
-    };
-    built(b"/target/debug/") || built(b"/target/release/") || built(b"/.cargo/bin/")
+    let exe = process.exe.as_ref().map(Untrusted::as_bytes);
+    exe.and_then(cargo_folder).is_some()
+}
+
+/// The folder of cargo's in which a program lies, if it lies in one.
+pub(crate) fn cargo_folder(exe: &[u8]) -> Option<&'static str> {
+    let folders = ["/target/debug/", "/target/release/", "/.cargo/bin/"];
+    let has = |folder: &&str| exe.windows(folder.len()).any(|w| w == folder.as_bytes());
+    folders.into_iter().find(has)
 }
 
 #[cfg(test)]

@@ -51,6 +51,11 @@ pub(crate) fn is_reaper(process: &Process, task: &Task) -> bool {
     task.comm.as_bytes().starts_with(b"process reaper") && is_hotspot(process)
 }
 
+/// Whether a thread of this name may be one that a runtime starts by itself.
+pub(crate) fn is_runtime_name(comm: &[u8]) -> bool {
+    HOTSPOT.contains(&comm) || comm.starts_with(b"process reaper")
+}
+
 /// Whether the process is a HotSpot virtual machine: it has the two threads that every one has.
 pub(crate) fn is_hotspot(process: &Process) -> bool {
     let has = |name: &[u8]| process.tasks.iter().any(|t| t.comm.as_bytes() == name);

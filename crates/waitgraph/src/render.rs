@@ -42,17 +42,10 @@ fn title(actor: &Actor) -> String {
     }
 }
 
-/// The command line with each argument escaped, those with a blank in quotes.
+/// The command line as bash takes it, on one line and safe for a terminal.
 fn command(actor: &Actor, limit: usize) -> String {
-    let words = actor.command.iter().map(|word| {
-        let text = word.escaped();
-        if text.is_empty() || text.contains([' ', '"', '\'']) {
-            format!("{text:?}")
-        } else {
-            text
-        }
-    });
-    let line = words.collect::<Vec<_>>().join(" ");
+    let words: Vec<String> = actor.command.iter().map(Untrusted::shell_word).collect();
+    let line = words.join(" ");
     if line.chars().count() <= limit {
         return line;
     }
@@ -85,6 +78,8 @@ fn condensed(report: &Report) -> Vec<(String, Option<String>)> {
         let of_target = format!(" {}", report.target.task.pid);
         let remedy = gap.remedy.as_deref().map(|remedy| match of_one {
             true => remedy.replace(&of_its_own, &of_target),
+            // What shows the whole machine shows whoever was asked about, in less time.
+            false if gap.pid.is_none() => remedy.replace(" --all", &of_target),
             false => remedy.to_owned(),
         });
         let remedy = remedy.map(|remedy| Untrusted::from(remedy.as_str()).escaped());

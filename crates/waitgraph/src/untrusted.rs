@@ -65,6 +65,23 @@ impl Untrusted {
         shorten(self.escaped(), limit)
     }
 
+    /// One word of a command line, to be read and to be copied: as it is, in single quotes, or, where something in it cannot be
+    /// printed, as bash's `$'…'`. It is quoted once, and holds no character that [`Untrusted::escaped`] would not print.
+    pub fn shell_word(&self) -> String {
+        let escaped = self.escaped();
+        let is_printable =
+            std::str::from_utf8(&self.0).is_ok_and(|text| text.replace('\\', "\\\\") == escaped);
+        if !is_printable {
+            return ansi_c_word(&self.0);
+        }
+        let text = String::from_utf8_lossy(&self.0);
+        let is_plain = |c: char| c.is_alphanumeric() || "_-+=./:,@%^".contains(c);
+        if !text.is_empty() && text.chars().all(is_plain) {
+            return text.into_owned();
+        }
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
+
     /// For Markdown (GitHub's too), as text within a line: every character that could begin markup, a mention, a
     /// link, an issue number or a table cell stands as a numeric entity.
     pub fn markdown(&self) -> String {
@@ -150,6 +167,32 @@ pub fn mermaid_text(escaped: &str) -> String {
         }
     }
     text
+}
+
+/// `$'…'` of bash, ksh and zsh (man 1 bash, QUOTING).
+fn ansi_c_word(bytes: &[u8]) -> String {
+    let mut text = String::from("$'");
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            let mut one = String::new();
+            push_escaped(&mut one, c);
+            match c {
+                '\'' => text.push_str("\\'"),
+                // Bash writes four or eight digits, and no braces.
+                _ if one.starts_with("\\u") => {
+                    let _ = match u32::from(c) {
+                        code @ 0x1_0000.. => write!(text, "\\U{code:08x}"),
+                        code => write!(text, "\\u{code:04x}"),
+                    };
+                }
+                _ => text.push_str(&one),
+            }
+        }
+        for byte in chunk.invalid() {
+            let _ = write!(text, "\\x{byte:02x}");
+        }
+    }
+    text + "'"
 }
 
 fn shorten(text: String, limit: usize) -> String {

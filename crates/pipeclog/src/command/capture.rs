@@ -1,7 +1,6 @@
 //! `pipeclog capture`: the parent of a trial, and useful by itself.
 
 use std::ffi::OsString;
-use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -23,6 +22,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 
 use crate::out::Sink;
+use crate::run::replace;
 use crate::units::{duration, size_as_usize};
 
 /// A command, and how to capture what it writes.
@@ -350,13 +350,7 @@ fn write_report(path: &Path, captured: &Captured, took: Duration) -> anyhow::Res
         child_cpu_us: cpu_us(&children),
         parent_peak_kib: own.max_rss().cast_unsigned(),
     };
-    let write = || serde_json::to_writer(File::create(path)?, &report).map_err(io::Error::from);
-    write().with_context(|| {
-        format!(
-            "failed to write the report of the capture to {}",
-            path.display()
-        )
-    })
+    replace(path, &serde_json::to_string(&report)?)
 }
 
 fn name_of(stopped: Stopped) -> String {

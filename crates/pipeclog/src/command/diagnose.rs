@@ -17,6 +17,7 @@ use pipeclog_waitgraph::snapshot::{Gap, GapKind, Pid, Snapshot};
 use pipeclog_waitgraph::{Diagnosis, bundle, diagnose, diagnose_all, redact, render};
 
 use crate::repro;
+use crate::run;
 use crate::table;
 use crate::units::{duration, pid};
 
@@ -53,7 +54,7 @@ pub(crate) struct DiagnoseArgs {
     /// acts it out. The programs at hand, their names and their bytes are not in it.
     #[arg(long, value_name = "FILE")]
     repro: Option<PathBuf>,
-    /// Leave arguments and paths out of what is saved and told.
+    /// Leave arguments, paths, and names that not everybody has out of what is saved and told.
     #[arg(long)]
     redact: bool,
     /// Diagnose what `--save` has written, instead of this machine.
@@ -85,6 +86,11 @@ pub(crate) fn run(args: &DiagnoseArgs) -> anyhow::Result<ExitCode> {
         args.out.is_none() || args.format == Format::Openmetrics,
         "--out is for --format openmetrics; send other formats to a file with `>`"
     );
+    // Before it takes its time.
+    [&args.save, &args.repro, &args.out]
+        .into_iter()
+        .flatten()
+        .try_for_each(|path| run::check_place(path))?;
     let targets: Vec<Pid> = args.pids.iter().copied().map(Pid).collect();
     let mut looks = match &args.from {
         Some(path) => {
@@ -98,8 +104,7 @@ pub(crate) fn run(args: &DiagnoseArgs) -> anyhow::Result<ExitCode> {
         redact::redact(&mut looks);
     }
     if let Some(path) = &args.save {
-        std::fs::write(path, bundle::save(&looks)?)
-            .with_context(|| format!("failed to save the looks to {}", path.display()))?;
+        run::replace(path, &bundle::save(&looks)?)?;
         eprintln!(
             "pipeclog: saved {} looks to {}",
             looks.len(),
@@ -158,8 +163,8 @@ fn look(args: &DiagnoseArgs, targets: &[Pid]) -> anyhow::Result<Vec<Snapshot>> {
     let mut looks = scanner.watch(&selection, args.look.unwrap_or(WINDOW), is_settled)?;
     if let Some(missing) = looks.first().and_then(missing) {
         anyhow::bail!(
-            "failed to find process {missing}: it has ended, or /proc does not show it to this user; \
-             `pipeclog diagnose --all` looks at every process"
+            "failed to find process {missing}: it has ended, is a thread of the kernel (which holds no pipe) or of another process, or /proc \
+             does not show it to this user; `pgrep -a NAME` finds a process by name, and `pipeclog diagnose --all` looks at every process"
         );
     }
     if args.peek {
@@ -214,11 +219,24 @@ fn tell_what_is_missing(looks: &[Snapshot]) -> ExitCode {
     let Some(first) = denied.first() else {
         return ExitCode::SUCCESS;
     };
-    let remedy = first.remedy.as_deref().unwrap_or("run it as root");
-    let why = Untrusted::new(first.why.as_str()).escaped();
+    let text = |text: &str| Untrusted::from(text).escaped();
+    let remedy = denied.iter().find_map(|gap| gap.remedy.as_deref());
+    // What helps for one of them by itself helps for the whole machine, and shows the others too.
+    let remedy = remedy.map(
+        |remedy| match remedy.starts_with("sudo pipeclog diagnose") {
+            true => "; try: sudo pipeclog diagnose --all".to_owned(),
+            false => format!("; try: {}", text(remedy)),
+        },
+    );
+    let whose = match processes.len() {
+        0 => "something".to_owned(),
+        1 => "1 process".to_owned(),
+        several => format!("{several} processes"),
+    };
     eprintln!(
-        "pipeclog: {} processes could not be read whole, and may be stuck: {why}; try: {remedy}",
-        processes.len()
+        "pipeclog: {whose} could not be read whole, and may be stuck: {}{}",
+        text(&first.why),
+        remedy.unwrap_or_default()
     );
     ExitCode::from(code(Finding::Incomplete))
 }

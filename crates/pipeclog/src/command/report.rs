@@ -93,16 +93,16 @@ fn write_all(args: &ReportArgs, results: &Results) -> anyhow::Result<()> {
         .map_or_else(|| "REPORT".into(), |stem| stem.to_string_lossy());
     let document = pipeclog_report::document(results, &explain::classes()?, &stem);
     match args.format {
-        Format::Html => write(&args.output, &pipeclog_report::html::page(&document))?,
+        Format::Html => run::replace(&args.output, &pipeclog_report::html::page(&document))?,
         Format::Markdown => {
             for figure in &document.figures {
-                write(&args.output.with_file_name(&figure.file), &figure.svg)?;
+                run::replace(&args.output.with_file_name(&figure.file), &figure.svg)?;
             }
             let verdicts = Verdicts::of(results)
                 .json()
                 .context("failed to write the verdicts as JSON")?;
-            write(&verdicts_of(&args.output), &verdicts)?;
-            write(&args.output, &document.markdown)?;
+            run::replace(&verdicts_of(&args.output), &verdicts)?;
+            run::replace(&args.output, &document.markdown)?;
         }
     }
     summarize(&document.markdown)
@@ -191,13 +191,4 @@ fn effort(args: &ReportArgs) -> Effort {
     } else {
         Effort::Full
     }
-}
-
-/// Writes by rename, so that whoever interrupts a run finds the old report whole.
-fn write(path: &Path, text: &str) -> anyhow::Result<()> {
-    let failed = || format!("failed to write the report to {}", path.display());
-    let mut file = run::beside(path)?;
-    file.write_all(text.as_bytes()).with_context(failed)?;
-    file.persist(path).with_context(failed)?;
-    Ok(())
 }

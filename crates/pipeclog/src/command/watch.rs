@@ -22,6 +22,7 @@ use pipeclog_waitgraph::{Diagnosis, Untrusted, bundle, render};
 use self::record::{Annotations, Level};
 use crate::command::rescue;
 use crate::repro;
+use crate::run::replace;
 use crate::table;
 use crate::teller::Teller;
 use crate::units::duration;
@@ -254,8 +255,7 @@ fn dump(args: &WatchArgs, looks: &[Snapshot]) -> anyhow::Result<PathBuf> {
         .clone()
         .unwrap_or_else(|| format!("pipeclog-watch-{}.json", std::process::id()).into());
     let text = bundle::save(looks)?;
-    std::fs::write(&path, text)
-        .with_context(|| format!("failed to write what was seen to {}", path.display()))?;
+    replace(&path, &text)?;
     Ok(path)
 }
 

@@ -1,5 +1,7 @@
 //! `pipeclog diagnose` on live processes of this test.
 
+use pipeclog_waitgraph::Untrusted;
+
 use crate::run::{pipeclog, shell};
 
 /// A hazard that hangs, diagnosed as soon as its child is blocked; `$parent` is its number.
@@ -114,4 +116,71 @@ fn wrong_input_is_told_once_with_what_to_do() {
         ran.stderr
     );
     assert!(ran.stderr.contains("--save"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_save_that_fails_leaves_the_old_file_whole_and_nothing_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("looks.json").display().to_string();
+    let ran = shell(&format!(
+        "printf old >{file}; trap '' XFSZ; (ulimit -f 0; pipeclog diagnose --save {file} $$ >/dev/null); code=$?; \
+         cat {file}; ls -A {}; exit $code",
+        folder.path().display()
+    ));
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert_eq!(ran.stdout, "oldlooks.json\n", "{ran:?}");
+    assert!(
+        ran.stderr.contains(&file) && ran.stderr.contains("ulimit -f"),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn a_place_where_nothing_can_be_saved_is_told_before_the_look() {
+    let ran = pipeclog(&[
+        "diagnose",
+        "--save",
+        "/nowhere/at/all/looks.json",
+        "4194303",
+    ]);
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(
+        ran.stderr
+            .starts_with("pipeclog: failed to write /nowhere/at/all/looks.json: No such file")
+            && ran.stderr.contains("make its directory first"),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn what_is_saved_to_stdout_is_written_where_stdout_goes() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("looks.json").display().to_string();
+    let ran = shell(&format!(
+        "pipeclog diagnose --format dot --save /dev/stdout $$ >>{file}; test -L /dev/stdout && grep -c schema_version {file}"
+    ));
+    assert_eq!(ran.code, 0, "{ran:?}");
+}
+
+#[test]
+fn bash_reads_the_words_of_a_command_back() {
+    if shell("command -v bash").code != 0 {
+        eprintln!("skipped: there is no bash");
+        return;
+    }
+    let payloads: [&[u8]; 5] = [
+        b"a b\n\\\x1b[31m\xff'\"`$(x)",
+        b"it's \\ \"q\"",
+        b"~/x *",
+        "\u{202e}\u{e0001}\u{e9}".as_bytes(),
+        b"\\'",
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("script");
+    for payload in payloads {
+        let word = Untrusted::from(payload).shell_word();
+        std::fs::write(&file, format!("printf %s {word}")).unwrap();
+        let ran = shell(&format!("LC_ALL=C.UTF-8 bash {}", file.display()));
+        assert_eq!(ran.stdout, String::from_utf8_lossy(payload), "{word}");
+    }
 }

@@ -185,7 +185,7 @@ fn notices_hidden(mode: u32) {
     let hidden = |gap: &&Gap| gap.kind == GapKind::Hidden && gap.facet == Facet::Process;
     let gap = snapshot.gaps.iter().find(hidden).unwrap();
     assert!(gap.why.contains("hidepid"), "{}", gap.why);
-    assert_eq!(gap.remedy.as_deref(), Some("sudo pipeclog diagnose"));
+    assert_eq!(gap.remedy.as_deref(), Some("sudo pipeclog diagnose --all"));
     // The one that was asked for is not silently missing.
     let about = gaps_of(&snapshot, Pid(std::process::id()));
     assert!(

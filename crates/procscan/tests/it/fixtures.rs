@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use pipeclog_procscan::{Scanner, Selection};
-use pipeclog_waitgraph::snapshot::Pid;
+use pipeclog_waitgraph::redact::redact;
+use pipeclog_waitgraph::report::Report;
+use pipeclog_waitgraph::snapshot::{Gap, Pid};
 use pipeclog_waitgraph::{diagnose, render};
 use serde_json::Value;
 
@@ -60,5 +62,16 @@ fn check(case: &Path) {
             .iter()
             .find(|gap| gap.why.ends_with(why) && gap.remedy.as_deref() == remedy);
         assert!(gap.is_some(), "{name}: {gaps:#?}");
+    }
+    let told = diagnose(&looks, target);
+    let mut redacted = looks.clone();
+    redact(&mut redacted);
+    let retold = diagnose(&redacted, target);
+    let gist = |report: &Report| (report.verdict, report.confidence, report.class);
+    assert_eq!(gist(told.report()), gist(retold.report()), "{name}");
+    for (gap, redacted) in gaps.iter().zip(&redacted[1].gaps) {
+        assert_eq!(gap.remedy, redacted.remedy, "{name}: a redacted gap");
+        let reason = |gap: &Gap| gap.why.split("; ").nth(1).map(str::to_owned);
+        assert_eq!(reason(gap), reason(redacted), "{name}: a redacted gap");
     }
 }

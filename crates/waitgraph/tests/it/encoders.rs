@@ -206,3 +206,21 @@ fn the_encoders_by_example() {
         assert_eq!(bytes.markdown(), markdown);
     }
 }
+
+#[test]
+fn words_of_a_command_are_quoted_once() {
+    let rows: [(&[u8], &str); 9] = [
+        (b"--from=/tmp/x.json", "--from=/tmp/x.json"),
+        (b"", "''"),
+        (b"two words", "'two words'"),
+        (b"it's", "'it'\\''s'"),
+        (b"say \"hi\"", "'say \"hi\"'"),
+        (b"a\\b", "'a\\b'"),
+        (b"a b\n\\", "$'a b\\n\\\\'"),
+        (b"it's\x1b[31m\xff", "$'it\\'s\\u001b[31m\\xff'"),
+        (b"$(rm x)", "'$(rm x)'"),
+    ];
+    for (bytes, word) in rows {
+        assert_eq!(Untrusted::from(bytes).shell_word(), word);
+    }
+}

@@ -160,29 +160,67 @@ fn holders_seen_in_either_look_count() {
 }
 
 #[test]
-fn redaction_leaves_no_argument_and_no_path() {
+fn redaction_leaves_nothing_private_and_the_same_diagnosis() {
     let mut s = wait_then_read();
+    s.scan.kernel = "6.18.5-secret-host".into();
     s.edit(812)
-        .fd(8, file("/home/me/secret.key"))
+        .fd(8, file("/home/secret/secret.key"))
         .fd(9, fifo(71, Access::Read))
         .with(|p| {
             p.cmdline = vec!["/opt/secret/python3".into(), "--password=secret".into()];
             p.exe = Some("/opt/secret/python3".into());
         });
+    s.edit(813).with(|p| {
+        p.comm = "secretd".into();
+        p.tasks[0].comm = "secret thread".into();
+        p.cmdline = vec!["/home/secret/target/debug/secretd".into()];
+        p.exe = Some("/home/secret/target/debug/secretd (deleted)".into());
+    });
+    s.process(900, 1, "secret-helper", read(0)).unreadable();
+    s.gaps.push(Gap {
+        kind: GapKind::Denied,
+        facet: Facet::Syscall,
+        pid: Some(Pid(900)),
+        tid: None,
+        why: "failed to read /secret/900/syscall: permission denied; it belongs to user 1000"
+            .to_owned(),
+        remedy: Some("sudo pipeclog diagnose 900".to_owned()),
+    });
     s.peeks.push(Peek {
         inode: 9,
         unread_bytes: Some(6),
         capacity_bytes: None,
         head: "secret".into(),
     });
-    let mut look = s.snapshot();
-    redact(std::slice::from_mut(&mut look));
-    let text = serde_json::to_string(&look).unwrap();
+    let whole = s.looks(2);
+    let mut looks = whole.clone();
+    redact(&mut looks);
+    let text = bundle::save(&looks).unwrap();
     assert!(
         !text.contains("secret") && !text.contains("fifo71"),
         "{text}"
     );
-    assert!(text.contains("python3"));
+    for kept in ["python3", "6.18.5", "it belongs to user 1000"] {
+        assert!(text.contains(kept), "{kept}: {text}");
+    }
+    let there = diagnose(&bundle::load(&text).unwrap(), Pid(812));
+    let (here, there) = (diagnose(&whole, Pid(812)), there.report().clone());
+    let here = here.report().clone();
+    assert_eq!(here.verdict, VerdictName::Deadlocked);
+    assert_eq!(
+        (here.verdict, here.confidence, here.class, here.fix),
+        (there.verdict, there.confidence, there.class, there.fix)
+    );
+    let remedies = |gaps: &[Gap]| {
+        gaps.iter()
+            .map(|gap| gap.remedy.clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(remedies(&here.gaps), remedies(&there.gaps));
+    assert_eq!(
+        remedies(&there.gaps),
+        [Some("sudo pipeclog diagnose 900".to_owned())]
+    );
 }
 
 #[test]
