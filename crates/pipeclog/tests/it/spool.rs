@@ -2,14 +2,15 @@
 
 use crate::run::{Ran, shell};
 
-/// Plants `parent` in the background with its stdout into `$d/out`, waits until a child of it sleeps in write(2) for good, and goes on
+/// Plants `parent` in the background with its stdout into `$d/out`, waits until a child of it is in write(2) and a diagnosis says that it is stuck there, and goes on
 /// with `then`; `$parent` and `$child` are their numbers, `$spool` is a directory that is not there yet, and `rescue` begins in it
 /// whatever would fit under the limit. When the readers have gone, nobody may hold a file of the spool.
 fn planted(parent: &str, then: &str) -> Ran {
     shell(&format!(
         "d=$(mktemp -d); spool=$d/spool; begin=\"pipeclog rescue --most 64k --guard 0s --spool $spool\"; rescue() {{ $begin \"$@\"; }}; \
          blocked() {{ for child in $(pgrep -P $parent); do grep -q '^1 ' /proc/$child/syscall && return; done; false; }}; \
-         {parent} >$d/out 2>$d/err & parent=$!; until blocked; do kill -0 $parent || exit 99; done; \
+         stuck() {{ blocked && {{ pipeclog diagnose $parent >/dev/null; case $? in 1|3) ;; *) false ;; esac; }}; }}; \
+         {parent} >$d/out 2>$d/err & parent=$!; until stuck; do kill -0 $parent || exit 99; done; \
          {then}; code=$?; kill -KILL $parent $child 2>/dev/null; wait $parent; \
          while ls -l /proc/[0-9]*/fd 2>/dev/null | grep -q $spool; do :; done; rm -r $d; exit $code"
     ))

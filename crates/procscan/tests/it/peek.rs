@@ -80,8 +80,13 @@ fn a_pipe_that_nobody_can_read_any_more_is_left_alone() {
         let target = process(snapshot, shape.pid());
         target.tasks.iter().any(|task| match task.wait {
             Wait::Read { fd, .. } => {
-                let descriptor = target.table.get(fd);
-                descriptor.is_some_and(|d| matches!(d.object, Object::Pipe { .. }))
+                let pipe = target.table.get(fd).map(|d| &d.object);
+                let ends = |object: &Object| {
+                    let all = target.table.known().iter();
+                    all.filter(|d| d.object == *object).count()
+                };
+                // What starts the program may read a pipe too, but has one end of it.
+                pipe.is_some_and(|pipe| matches!(pipe, Object::Pipe { .. }) && ends(pipe) == 2)
             }
             _ => false,
         })
