@@ -111,7 +111,7 @@ pub(crate) struct Prove {
     /// Run the slow tier too: scenarios of more than 140,000 system calls (64 MiB byte by byte takes half a minute a trial).
     #[arg(long)]
     pub(crate) slow: bool,
-    /// How many trials to run at a time [default: one for each processor].
+    /// How many trials to run at a time [default: two for each processor].
     #[arg(long, short, value_name = "N", value_parser = run::parse_jobs)]
     pub(crate) jobs: Option<std::num::NonZeroUsize>,
     /// Write every outcome, with its evidence, to this file.

@@ -53,11 +53,12 @@ pub(crate) fn parse_jobs(text: &str) -> Result<NonZeroUsize, String> {
         .map_err(|_| "write a whole number from 1 on".to_owned())
 }
 
-/// As many jobs as were asked for, or one for each processor.
+/// As many jobs as were asked for, or two for each processor, since a trial waits most of the time.
 pub(crate) fn jobs(asked: Option<NonZeroUsize>) -> usize {
-    asked
-        .or_else(|| std::thread::available_parallelism().ok())
-        .map_or(1, NonZeroUsize::get)
+    asked.map_or_else(
+        || 2 * std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
+        NonZeroUsize::get,
+    )
 }
 
 /// Does `work` to each item in `jobs` threads; the results are in the order of the items. The bar is taken away.

@@ -80,7 +80,9 @@ fn style(entry: &Entry) -> Style {
     match entry {
         Entry::Completes => AnsiColor::Green.on_default(),
         Entry::Hangs | Entry::HangsFrom(_) => AnsiColor::Red.on_default(),
-        Entry::CutShort | Entry::Harms => AnsiColor::Yellow.on_default(),
+        Entry::CutShort | Entry::CutFrom(_) | Entry::Harms | Entry::Varies => {
+            AnsiColor::Yellow.on_default()
+        }
         Entry::Differs => AnsiColor::Red.on_default().bold().invert(),
         Entry::NotRun => Style::new().dimmed(),
     }

@@ -60,6 +60,13 @@ pub fn simulate<P: Iterator<Item = Step> + Clone>(
         if !same(&endless.outcomes, &nothing.outcomes) {
             return Ok(Simulated::NotModelled);
         }
+        // They agree as far as both were searched.
+        if nothing.orders == Orders::Incomplete {
+            return Ok(Simulated::Outcomes {
+                outcomes: endless.outcomes,
+                orders: Orders::Incomplete,
+            });
+        }
     }
     Ok(Simulated::Outcomes {
         outcomes: endless.outcomes,

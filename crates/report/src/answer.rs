@@ -38,7 +38,7 @@ pub(crate) fn write(to: &mut String, results: &Results) {
         listed(": ", &hazards),
         sound.len(),
         listed(
-            "; a hang that was not expected leaves the question open for ",
+            "; a hang that was not expected, or a search without a result, leaves the question open for ",
             &open
         ),
     );
@@ -77,9 +77,9 @@ fn listed(before: &str, all: &[Strategy]) -> String {
 enum Standing {
     /// A number of bytes makes it hang: one that a search found, or the size of a scenario that comes in sizes.
     Hazard,
-    /// None does.
+    /// None that was run does.
     Sound,
-    /// One did, against what was expected: that may be the strategy's fault or the trial's.
+    /// One did, against what was expected, which may be the strategy's fault or the trial's; or a search found nothing out.
     Open,
 }
 
@@ -89,6 +89,10 @@ impl Standing {
             Found::At { .. } | Found::Always { .. } => boundary.strategy == strategy,
             Found::Never { .. } | Found::Unclear { .. } => false,
         };
+        let unclear = |boundary: &Boundary| match boundary.found {
+            Found::Unclear { .. } => boundary.strategy == strategy,
+            Found::At { .. } | Found::Always { .. } | Found::Never { .. } => false,
+        };
         let hung = |cell: &&Cell| {
             cell.strategy == strategy
                 && cell.size.is_some()
@@ -97,7 +101,9 @@ impl Standing {
         let expected = |cell: &Cell| hung::class(cell).is_some();
         if results.boundaries.iter().any(found) || results.cells.iter().filter(hung).any(expected) {
             Self::Hazard
-        } else if results.cells.iter().any(|cell| hung(&cell)) {
+        } else if results.cells.iter().any(|cell| hung(&cell))
+            || results.boundaries.iter().any(unclear)
+        {
             Self::Open
         } else {
             Self::Sound
@@ -144,7 +150,13 @@ fn boundaries(to: &mut String, results: &Results, hazards: &[Strategy]) {
         ]);
     }
     table.write(to);
-    to.push_str("One byte more hangs. Bytes are those of one stream.\n\n");
+    if results
+        .boundaries
+        .iter()
+        .any(|boundary| matches!(boundary.found, Found::At { .. }))
+    {
+        to.push_str("One byte more hangs. Bytes are those of one stream.\n\n");
+    }
 }
 
 /// The boundaries of one strategy, from the smallest to the largest.
@@ -212,7 +224,7 @@ fn instead(to: &mut String, results: &Results, sound: &[Strategy]) {
             .filter(|strategy| HandsOver::by(*strategy) == hands_over)
             .collect()
     };
-    to.push_str("**Use instead** one of those that no number of bytes made hang:\n\n");
+    to.push_str("**Use instead** one of those that none of the sizes that were run made hang:\n\n");
     for (hands_over, what) in [
         (HandsOver::Each, "gets stdout and stderr, each by itself"),
         (HandsOver::Merged, "gets both streams as one"),
@@ -280,7 +292,7 @@ fn fastest(to: &mut String, results: &Results, candidates: &[Strategy]) {
         .collect();
     let _ = write!(
         to,
-        "With {} bytes the fastest of the first kind was `{strategy}`, {} in the median",
+        "With {} bytes the fastest of the first kind to hand them over was `{strategy}`, {} in the median",
         number(bytes),
         time(median)
     );

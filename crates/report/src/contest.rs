@@ -20,8 +20,8 @@ pub(crate) fn write(to: &mut String, contest: Option<&Contest>) {
     };
     to.push_str(
         "The same child, captured by each in turn: one process, rounds whose order rotates. `pipes` is our recommended strategy, \
-         `files` our memory files; *bare spawn and wait* captures nothing, *read and discard* keeps nothing, and *copy into huge \
-         pages* only fills memory: nothing that captures can be faster than the three. Given is the median time of `pipes`, and for \
+         `files` our memory files. *Bare spawn and wait* captures nothing, *read and discard* reads a pipe of 256 KiB and keeps nothing, and \
+         *copy into huge pages* only fills memory: they are no peers, and show where the limits lie. Given is the median time of `pipes`, and for \
          the others the median ratio to it within a round; **≈** marks a ratio whose middle half includes 1.\n\n",
     );
     peers(contest).write(to);
@@ -31,7 +31,7 @@ pub(crate) fn write(to: &mut String, contest: Option<&Contest>) {
     );
     let _ = writeln!(
         to,
-        "The goals that were set before it was built, as ratios of medians in these rounds: **{} of {} that were measured are met.**\n",
+        "The goals that were set before it was built, most as the median of the ratios within these rounds: **{} of {} that were measured are met.**\n",
         number(met),
         number(measured)
     );

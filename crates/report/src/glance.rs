@@ -38,8 +38,8 @@ pub(crate) fn write(to: &mut String, cells: &[Cell]) {
     to.push_str(
         "**ok**: the parent ends with the child's exit code and every byte. **≥ N**: hangs with N bytes and with all \
          larger sizes that were run, and is ok with all smaller ones. **hangs**: with every size. **cut**: ends in time \
-         with a right part of the output, as it was told to. **harms**: a background \
-         child meets a broken pipe, as it must here. **–**: has no meaning here, or was not run.\n\n",
+         with a right part of the output, as it was told to; **cut ≥ N**: only with N bytes and more. **varies**: ends in \
+         several ways, each as expected. **harms**: a background child meets a broken pipe, as it must here. **–**: has no meaning here, or was not run.\n\n",
     );
     counts(to, cells);
 }
@@ -161,6 +161,8 @@ fn entry(entry: &Entry) -> String {
         Entry::Completes => "ok".to_owned(),
         Entry::CutShort => "cut".to_owned(),
         Entry::Harms => "harms".to_owned(),
+        Entry::CutFrom(size) => format!("cut ≥ {}", number(*size)),
+        Entry::Varies => "varies".to_owned(),
         Entry::Hangs => "**hangs**".to_owned(),
         Entry::HangsFrom(size) => format!("**≥ {}**", number(*size)),
         Entry::Differs => "**DIFFERS**".to_owned(),

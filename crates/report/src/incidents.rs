@@ -16,14 +16,20 @@ pub(crate) fn write(to: &mut String, all: &[ActedOut]) {
         to.push_str("None was acted out.\n\n");
         return;
     }
-    let hold = run.iter().filter(|one| one.standing() == Standing::Holds);
+    let holding = run.iter().filter(|one| one.standing() == Standing::Holds);
+    let holding: Vec<_> = holding.collect();
+    let others = holding
+        .iter()
+        .filter(|one| one.incident.diagnosed != one.incident.class);
     let _ = writeln!(
         to,
         "{} hangs that people published (`fixtures/incidents`), each with a child that writes what the program wrote then, under \
          the mistake that was made and then under its cure. **{} of them hang under the mistake, are diagnosed from `/proc` \
-         alone as what they were, and end with every byte under the cure.**\n",
+         alone, and end with every byte under the cure.** The diagnosis of {} of these names the hang by another class than the mistake \
+         is known by, since what tells the two apart is in no table of the kernel; the mistake's own class is in brackets.\n",
         number(run.len() as u64),
-        number(hold.count() as u64),
+        number(holding.len() as u64),
+        number(others.count() as u64),
     );
     let heads = ["where", "what happened", "diagnosed", "the cure", "then"];
     let mut table = Table::new(heads.map(|head| (head.to_owned(), Align::Left)));

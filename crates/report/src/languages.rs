@@ -128,7 +128,7 @@ fn edges(to: &mut String, run: &[Run<'_>]) {
         return;
     }
     to.push_str(
-        "At which byte those hang that hang on a single stream's length, in writes of 4,096:\n\n",
+        "At which byte, for those that hang under a case of one long stream, in writes of 4,096:\n\n",
     );
     for (found, ways) in ways {
         let _ = writeln!(to, "- {found}: {}", and(&ways));

@@ -24,10 +24,14 @@ pub enum Entry {
     CutShort,
     /// Each harms a background child, as expected.
     Harms,
+    /// Those of this size or larger are cut short, as they were told to be, and the smaller ones complete. In bytes.
+    CutFrom(u64),
     /// Each hangs.
     Hangs,
     /// Those of this size or larger hang, and the smaller ones complete. In bytes.
     HangsFrom(u64),
+    /// They end in several ways, each as expected, and their sizes do not part them.
+    Varies,
     /// At least one is not as expected.
     Differs,
     /// None was run.
@@ -92,6 +96,7 @@ impl Entry {
         let mut ends = BTreeSet::new();
         let mut hung = Vec::new();
         let mut ended = Vec::new();
+        let mut cut = Vec::new();
         for cell in cells {
             match &cell.outcome.verdict {
                 Verdict::Hung(_) => hung.push(cell.size),
@@ -102,6 +107,7 @@ impl Entry {
                 }
                 Verdict::CutShort { .. } => {
                     ends.insert("cut short");
+                    cut.push(cell.size);
                 }
                 Verdict::Harmed { .. } => {
                     ends.insert("harms");
@@ -111,14 +117,20 @@ impl Entry {
             }
         }
         let only = |end| ends.len() == 1 && ends.contains(end) && hung.is_empty();
-        match (hung.iter().flatten().min(), ended.iter().flatten().max()) {
+        let begins = |sizes: &[Option<u64>]| -> Option<u64> {
+            let first = sizes.iter().copied().min()??;
+            let before = ended.iter().copied().max()??;
+            (before < first).then_some(first)
+        };
+        match (ends.len(), hung.is_empty()) {
+            (0, true) => Self::NotRun,
+            (0, false) => Self::Hangs,
             _ if only("completes") => Self::Completes,
             _ if only("cut short") => Self::CutShort,
             _ if only("harms") => Self::Harms,
-            (None, _) if hung.is_empty() && ends.is_empty() => Self::NotRun,
-            _ if ends.is_empty() => Self::Hangs,
-            (Some(smallest), Some(largest)) if largest < smallest => Self::HangsFrom(*smallest),
-            _ => Self::Hangs,
+            (1, false) => begins(&hung).map_or(Self::Varies, Self::HangsFrom),
+            (2, true) => begins(&cut).map_or(Self::Varies, Self::CutFrom),
+            _ => Self::Varies,
         }
     }
 }
@@ -129,8 +141,10 @@ impl fmt::Display for Entry {
             Self::Completes => f.pad("ok"),
             Self::CutShort => f.pad("cut"),
             Self::Harms => f.pad("harms"),
+            Self::CutFrom(size) => f.pad(&format!("cut ≥{size}")),
             Self::Hangs => f.pad("HANGS"),
             Self::HangsFrom(size) => f.pad(&format!("≥{size}")),
+            Self::Varies => f.pad("varies"),
             Self::Differs => f.pad("DIFFERS"),
             Self::NotRun => f.pad("-"),
         }

@@ -60,7 +60,7 @@ impl Verdicts {
         let claims = results.claims.iter().filter_map(|settled| {
             let standing = match settled.standing() {
                 Standing::Holds => format!("{:?}", settled.claim.verdict).to_lowercase(),
-                Standing::Differs => "open".to_owned(),
+                Standing::Differs => OPEN.to_owned(),
                 Standing::NotRun => return None,
             };
             Some((settled.claim.id.clone(), standing))
@@ -121,7 +121,50 @@ impl Verdicts {
                 found,
             })
         });
-        pairs.filter(|pair| pair.recorded != pair.found).collect()
+        pairs
+            .filter(|pair| pair.recorded != pair.found || is_unsettled(&pair.found))
+            .collect()
+    }
+
+    /// The parts of which something is recorded here, and nothing was found: what cannot be run is no verdict that holds.
+    #[must_use]
+    pub fn not_run(&self, found: &Self) -> Vec<Difference> {
+        let parts = [
+            (
+                "the trials",
+                self.trials.is_empty(),
+                found.trials.is_empty(),
+            ),
+            (
+                "the boundaries",
+                self.boundaries.is_empty(),
+                found.boundaries.is_empty(),
+            ),
+            (
+                "the claims",
+                self.claims.is_empty(),
+                found.claims.is_empty(),
+            ),
+            (
+                "the wrappers of languages",
+                self.languages.is_empty(),
+                found.languages.is_empty(),
+            ),
+            (
+                "the incidents",
+                self.incidents.is_empty(),
+                found.incidents.is_empty(),
+            ),
+        ];
+        let missing = parts
+            .into_iter()
+            .filter(|(_, none_recorded, none_found)| !none_recorded && *none_found);
+        let difference = |(what, _, _): (&str, bool, bool)| Difference {
+            what: what.to_owned(),
+            recorded: "some".to_owned(),
+            found: "none could be run".to_owned(),
+        };
+        missing.map(difference).collect()
     }
 
     fn flat(&self) -> BTreeMap<String, String> {
@@ -145,6 +188,15 @@ impl Verdicts {
             .collect()
     }
 }
+
+/// Whether a verdict says that there is none.
+fn is_unsettled(verdict: &str) -> bool {
+    [BROKEN, OPEN, UNCLEAR].contains(&verdict)
+}
+
+const BROKEN: &str = "broken";
+const OPEN: &str = "open";
+const UNCLEAR: &str = "unclear";
 
 /// Why verdicts could not be read.
 #[derive(Debug)]
@@ -192,7 +244,7 @@ fn of_cell(cell: &Cell) -> Option<String> {
         Verdict::WrongExit { .. } => "wrong exit",
         Verdict::Harmed { .. } => "harms",
         Verdict::Hung(_) => "hangs",
-        Verdict::Broken { .. } => "broken",
+        Verdict::Broken { .. } => BROKEN,
         Verdict::Skipped { .. } => return None,
     };
     Some(verdict.to_owned())
@@ -219,7 +271,7 @@ fn of_parent(parent: &Surveyed) -> Option<(String, BTreeMap<String, String>)> {
 fn of_incident(acted: &ActedOut) -> Option<(String, String)> {
     let standing = match acted.standing() {
         incidents::Standing::Holds => "hangs, is diagnosed and cured",
-        incidents::Standing::Differs => "open",
+        incidents::Standing::Differs => OPEN,
         incidents::Standing::NotRun => return None,
     };
     let what = format!("incident {}", acted.incident.name);
@@ -231,7 +283,7 @@ fn of_boundary(boundary: &Boundary) -> (String, String) {
         Found::At { completes, .. } => completes.to_string(),
         Found::Always { .. } => "always hangs".to_owned(),
         Found::Never { .. } => "never hangs".to_owned(),
-        Found::Unclear { .. } => "unclear".to_owned(),
+        Found::Unclear { .. } => UNCLEAR.to_owned(),
     };
     let what = format!(
         "boundary of {}, {:?} in writes of {}",

@@ -43,19 +43,27 @@ pub(crate) fn of(candidate: &Candidate) -> Result<OwnedFd, RescueError> {
 
 /// Duplicates whatever bears that number.
 pub(crate) fn raw(pid: snapshot::Pid, fd: u32) -> Result<OwnedFd, RescueError> {
-    let failed = |errno: rustix::io::Errno| match errno {
+    let number = Pid::from_raw(pid.0.cast_signed()).ok_or(RescueError::Gone { pid, fd })?;
+    let process =
+        pidfd_open(number, PidfdFlags::empty()).map_err(|errno| failed(errno, pid, fd))?;
+    by(&process, pid, fd)
+}
+
+/// Duplicates whatever bears that number in the process of a pidfd.
+pub(crate) fn by(process: &OwnedFd, pid: snapshot::Pid, fd: u32) -> Result<OwnedFd, RescueError> {
+    let number = i32::try_from(fd).map_err(|_| RescueError::Gone { pid, fd })?;
+    pidfd_getfd(process, number, PidfdGetfdFlags::empty()).map_err(|errno| failed(errno, pid, fd))
+}
+
+fn failed(errno: rustix::io::Errno, pid: snapshot::Pid, fd: u32) -> RescueError {
+    match errno {
         rustix::io::Errno::SRCH | rustix::io::Errno::BADF => RescueError::Gone { pid, fd },
         errno => RescueError::Duplicate {
             pid,
             fd,
             source: Errno::from_raw(errno.raw_os_error()),
         },
-    };
-    let gone = || RescueError::Gone { pid, fd };
-    let number = Pid::from_raw(pid.0.cast_signed()).ok_or_else(gone)?;
-    let number_fd = i32::try_from(fd).map_err(|_| gone())?;
-    let process = pidfd_open(number, PidfdFlags::empty()).map_err(failed)?;
-    pidfd_getfd(process, number_fd, PidfdGetfdFlags::empty()).map_err(failed)
+    }
 }
 
 #[cfg(test)]

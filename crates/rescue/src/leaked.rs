@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use crate::duplicate;
 use crate::grow::{Mode, RescueError};
+use crate::plan::FIRST;
 
 /// What was closed, or would be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -108,7 +109,13 @@ pub fn close_leaked(looks: &[Snapshot], target: Pid, mode: Mode) -> Result<Close
 /// The leak, of the target itself or beside it.
 fn find(own: &Diagnosis) -> Option<(&Report, &[Held])> {
     let report = own.report();
-    let mut all = std::iter::once(report).chain(&report.beside);
+    // Below the first process is everybody: whoever names it has named nobody.
+    let below = if report.target.task.pid == FIRST {
+        &[]
+    } else {
+        report.beside.as_slice()
+    };
+    let mut all = std::iter::once(report).chain(below);
     let leak = all.find(|report| report.verdict == VerdictName::Leaked)?;
     Some((leak, leak.culprit.as_ref()?.holds.as_slice()))
 }

@@ -82,7 +82,8 @@ pub enum Refusal {
     },
 }
 
-const FIRST: Pid = Pid(1);
+/// Below it is everybody.
+pub(crate) const FIRST: Pid = Pid(1);
 
 /// What could be done for `target`, or for those below it that are deadlocked while it lives on; of process 1 for itself alone.
 ///

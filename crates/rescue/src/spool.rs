@@ -155,12 +155,13 @@ pub enum SpoolError {
     /// Somebody else has continued a reader.
     #[error(
         "failed to give back what is in {0}: somebody has let a reader go on that was stopped while its bytes are on disk, so it may have read \
-         later bytes before earlier ones; what was taken stays there, in files named for their pipes"
+         later bytes before earlier ones; what was taken stays there, in files named for their pipes; readers that are still stopped stay so until \
+         somebody lets them go on (kill -CONT)"
     )]
     Continued(PathBuf),
     /// A writer has come to wait for what cannot be taken.
     #[error(
-        "failed to let the writers finish: process {writer} waits for room in pipe:[{inode}], whose reader {reader} is stopped, and which          cannot be taken to disk: {why}; no byte is lost: make that pipe larger or end process {writer}, and go on by `pipeclog rescue --resume`"
+        "failed to let the writers finish: process {writer} waits for room in pipe:[{inode}], whose reader {reader} is stopped, and which cannot be taken to disk: {why}; no byte is lost: make that pipe larger or end process {writer}, and go on by `pipeclog rescue --resume`"
     )]
     Beyond {
         /// Who waits.
@@ -247,7 +248,7 @@ impl Spool {
         journal.save()?;
         let readers = open(&mut scanner, &journal)?;
         if let Err(error) = stop(&mut scanner, &journal, &readers) {
-            undo(&mut scanner, journal, &readers)?;
+            undo(journal, &readers)?;
             return Err(error);
         }
         fault::step();
@@ -290,7 +291,7 @@ impl Spool {
         }
         journal.enter(Phase::Feeding)?;
         let mut given = |delivery: &Delivery| tell(&Deed::Given(delivery.clone()));
-        feed::feed(&mut journal, scanner, readers, sinks, &mut given)?;
+        feed::feed(&mut journal, readers, sinks, &mut given)?;
         journal.remove()
     }
 }
@@ -314,7 +315,7 @@ pub fn resume(spool: &Spool, tell: &mut dyn FnMut(&Deed)) -> Result<Resumed, Spo
     let readers = open(&mut scanner, &journal)?;
     match journal.state.phase {
         Phase::Stopping => {
-            undo(&mut scanner, journal, &readers)?;
+            undo(journal, &readers)?;
             Ok(Resumed::Undone)
         }
         Phase::Draining | Phase::Holding => {
@@ -339,15 +340,15 @@ pub fn resume(spool: &Spool, tell: &mut dyn FnMut(&Deed)) -> Result<Resumed, Spo
         }
         Phase::Feeding => {
             let mut sinks = Vec::new();
+            // What can be given is given, and the readers go on, before it is told what could not.
+            let mut is_lost = false;
             for pipe in &journal.state.pipes {
                 let held = feed::take_over(&mut scanner, pipe)?;
                 sinks.push(match (pipe.is_fed, held) {
                     (false, Some(held)) => Some(held),
-                    (false, None) if readers.is_empty() => {
-                        return Err(SpoolError::ReaderGone(spool.directory.clone()));
-                    }
                     (false, None) => {
-                        return Err(SpoolError::HolderLost(spool.directory.clone()));
+                        is_lost = true;
+                        None
                     }
                     (true, Some((_, holder))) => {
                         parties::end(&holder)?;
@@ -357,7 +358,15 @@ pub fn resume(spool: &Spool, tell: &mut dyn FnMut(&Deed)) -> Result<Resumed, Spo
                 });
             }
             let mut given = |delivery: &Delivery| tell(&Deed::Given(delivery.clone()));
-            feed::feed(&mut journal, &mut scanner, &readers, sinks, &mut given)?;
+            feed::feed(&mut journal, &readers, sinks, &mut given)?;
+            if is_lost {
+                let directory = spool.directory.clone();
+                return Err(if readers.is_empty() {
+                    SpoolError::ReaderGone(directory)
+                } else {
+                    SpoolError::HolderLost(directory)
+                });
+            }
             journal.remove()?;
             Ok(Resumed::Finished)
         }
@@ -407,8 +416,8 @@ fn stop(scanner: &mut Scanner, journal: &Journal, readers: &[Known]) -> Result<(
 }
 
 /// Lets everybody go on, where nothing was taken yet.
-fn undo(scanner: &mut Scanner, journal: Journal, readers: &[Known]) -> Result<(), SpoolError> {
-    parties::let_go(scanner, readers)?;
+fn undo(journal: Journal, readers: &[Known]) -> Result<(), SpoolError> {
+    parties::let_go(readers)?;
     fault::step();
     journal.remove()
 }

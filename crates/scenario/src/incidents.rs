@@ -128,9 +128,13 @@ impl ActedOut {
     #[must_use]
     pub fn standing(&self) -> Standing {
         match (&self.before, &self.after) {
-            (Came::Skipped { .. }, _) | (_, Came::Skipped { .. }) => Standing::NotRun,
-            (Came::Hung(hang), Came::Ended) if self.incident.is_diagnosed(hang) => Standing::Holds,
-            _ => Standing::Differs,
+            (Came::Skipped { .. }, _) => Standing::NotRun,
+            (Came::Hung(hang), after) if self.incident.is_diagnosed(hang) => match after {
+                Came::Ended => Standing::Holds,
+                Came::Skipped { .. } => Standing::NotRun,
+                Came::Hung(_) | Came::Otherwise { .. } => Standing::Differs,
+            },
+            (Came::Hung(_) | Came::Ended | Came::Otherwise { .. }, _) => Standing::Differs,
         }
     }
 }

@@ -63,7 +63,7 @@ pub(crate) struct CheckArgs {
     /// Find the byte at which the wrapper begins to hang, and say what that tells of its transport.
     #[arg(long, conflicts_with = "list")]
     bisect: bool,
-    /// How many cases to run at a time [default: one for each processor].
+    /// How many cases to run at a time [default: two for each processor].
     #[arg(long, short, value_name = "N", value_parser = run::parse_jobs)]
     jobs: Option<std::num::NonZeroUsize>,
     /// The wrapper: it runs the command that follows its own words, writes what it has captured to its stdout and stderr, and exits

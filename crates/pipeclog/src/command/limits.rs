@@ -73,7 +73,11 @@ pub(crate) fn run(args: &LimitsArgs) -> anyhow::Result<ExitCode> {
 
 /// What a pipe gets once the user is over the soft limit and has no privilege.
 fn above_soft_limit(limits: &Limits) -> Option<u64> {
-    match limits.new_pipe(u64::MAX / 2, Privilege::Ordinary) {
+    let UserPages::AtMost(soft) = limits.user_pages_soft else {
+        return None;
+    };
+    // At the soft limit itself: further on the hard one may refuse.
+    match limits.new_pipe(soft, Privilege::Ordinary) {
         Ok(NewPipe::Usual(geometry) | NewPipe::Shrunk(geometry)) => Some(geometry.capacity_bytes()),
         Ok(NewPipe::Refused) | Err(_) => None,
     }

@@ -20,10 +20,10 @@ use crate::run;
 /// What to run, and where to write.
 #[derive(Debug, Args)]
 pub(crate) struct ReportArgs {
-    /// Where the report goes. Its figures, its verdicts and its results stand beside it, under the same name with another
-    /// ending. Each is replaced only when the new one is whole.
-    #[arg(long, short, value_name = "FILE", default_value = "REPORT.md")]
-    output: PathBuf,
+    /// Where the report goes [default: REPORT.md, or REPORT.html as a page]. Its figures, its verdicts and its results stand beside it,
+    /// under the same name with another ending. Each is replaced only when the new one is whole.
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
     /// Markdown, or one HTML page with the figures in it.
     #[arg(long, value_enum, default_value_t = Format::Markdown)]
     format: Format,
@@ -33,7 +33,7 @@ pub(crate) struct ReportArgs {
     /// Run a part that shows the same in about a minute.
     #[arg(long)]
     quick: bool,
-    /// How many trials to run at a time; measurements are always run one at a time [default: one for each processor].
+    /// How many trials to run at a time; measurements are always run one at a time [default: two for each processor].
     #[arg(long, short, value_name = "N", value_parser = run::parse_jobs)]
     jobs: Option<NonZeroUsize>,
     /// Run nothing, and write the report of results that a run has written.
@@ -42,6 +42,18 @@ pub(crate) struct ReportArgs {
     /// Write nothing, and say whether the verdicts that stand beside the report hold on this machine. Figures may differ.
     #[arg(long, conflicts_with_all = ["from", "json", "format"])]
     check: bool,
+}
+
+impl ReportArgs {
+    /// Where the report goes.
+    fn output(&self) -> PathBuf {
+        self.output.clone().unwrap_or_else(|| {
+            PathBuf::from(match self.format {
+                Format::Markdown => "REPORT.md",
+                Format::Html => "REPORT.html",
+            })
+        })
+    }
 }
 
 /// What the report is written as.
@@ -58,25 +70,37 @@ pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
     if args.check {
         return check(args);
     }
+    let output = args.output();
     let json = match (&args.json, &args.from) {
         (Some(path), _) => Some(path.clone()),
-        (None, None) => Some(args.output.with_extension("json")),
+        (None, None) => Some(output.with_extension("json")),
         (None, Some(_)) => None,
     };
+    let others = [
+        json.as_deref(),
+        args.from.as_deref(),
+        Some(&*verdicts_of(&output)),
+    ];
+    if others.contains(&Some(output.as_path())) {
+        anyhow::bail!(
+            "failed to write the report to {}: its results or its verdicts stand there; give it another name by --output",
+            output.display()
+        );
+    }
     // Minutes of work come next: better to learn now that nothing can be written.
-    for path in [Some(&args.output), json.as_ref()].into_iter().flatten() {
+    for path in [Some(&output), json.as_ref()].into_iter().flatten() {
         run::check_place(path)?;
     }
     let results = match &args.from {
         Some(path) => read(path)?,
         None => measure::all(effort(args), run::jobs(args.jobs))?,
     };
-    write_all(args, &results)?;
+    write_all(args.format, &output, &results)?;
     if let Some(path) = &json {
         run::write_json(path, &results)?;
     }
     prove::show(&results.cells);
-    println!("the report is in {}", args.output.display());
+    println!("the report is in {}", output.display());
     Ok(if results.all_as_expected() {
         ExitCode::SUCCESS
     } else {
@@ -86,23 +110,22 @@ pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// The report last, so that whoever finds it finds what it names.
-fn write_all(args: &ReportArgs, results: &Results) -> anyhow::Result<()> {
-    let stem = args
-        .output
+fn write_all(format: Format, output: &Path, results: &Results) -> anyhow::Result<()> {
+    let stem = output
         .file_stem()
         .map_or_else(|| "REPORT".into(), |stem| stem.to_string_lossy());
     let document = pipeclog_report::document(results, &explain::classes()?, &stem);
-    match args.format {
-        Format::Html => run::replace(&args.output, &pipeclog_report::html::page(&document))?,
+    match format {
+        Format::Html => run::replace(output, &pipeclog_report::html::page(&document))?,
         Format::Markdown => {
             for figure in &document.figures {
-                run::replace(&args.output.with_file_name(&figure.file), &figure.svg)?;
+                run::replace(&output.with_file_name(&figure.file), &figure.svg)?;
             }
             let verdicts = Verdicts::of(results)
                 .json()
                 .context("failed to write the verdicts as JSON")?;
-            run::replace(&verdicts_of(&args.output), &verdicts)?;
-            run::replace(&args.output, &document.markdown)?;
+            run::replace(&verdicts_of(output), &verdicts)?;
+            run::replace(output, &document.markdown)?;
         }
     }
     summarize(&document.markdown)
@@ -137,7 +160,7 @@ fn summarize(markdown: &str) -> anyhow::Result<()> {
 
 /// Runs what the recorded verdicts speak of, or a part of it, and compares.
 fn check(args: &ReportArgs) -> anyhow::Result<ExitCode> {
-    let path = verdicts_of(&args.output);
+    let path = verdicts_of(&args.output());
     let failed = || {
         format!(
             "failed to read the recorded verdicts in {}: make them by `pipeclog report`",
@@ -147,7 +170,8 @@ fn check(args: &ReportArgs) -> anyhow::Result<ExitCode> {
     let text = std::fs::read_to_string(&path).with_context(failed)?;
     let recorded = Verdicts::read(&text).with_context(failed)?;
     let found = Verdicts::of(&measure::verdicts(effort(args), run::jobs(args.jobs))?);
-    let differences = recorded.differences(&found);
+    let mut differences = recorded.differences(&found);
+    differences.extend(recorded.not_run(&found));
     for difference in &differences {
         println!(
             "{}: recorded: {}; on this machine: {}",
@@ -161,8 +185,8 @@ fn check(args: &ReportArgs) -> anyhow::Result<ExitCode> {
         path.display()
     );
     println!(
-        "{} of {shared} verdicts hold on this machine",
-        shared - differences.len()
+        "{shared} verdicts were compared, and {} differ on this machine",
+        differences.len()
     );
     Ok(if differences.is_empty() {
         ExitCode::SUCCESS

@@ -10,7 +10,9 @@ use clap::{Args, ValueEnum};
 use pipeclog_procscan::limits::PipeLimitFiles;
 use pipeclog_procscan::{Scanner, Selection};
 use pipeclog_rescue::spool::JOURNAL;
-use pipeclog_rescue::{Action, Deed, Ended, Event, Failure, Limits, Mode, Resumed, Session, Spool};
+use pipeclog_rescue::{
+    Action, Deed, Ended, Event, Failure, Limits, Mode, Resumed, Session, Spool, SpoolError,
+};
 use pipeclog_scenario::script::Size;
 use pipeclog_waitgraph::snapshot::Pid;
 
@@ -125,10 +127,13 @@ fn rescue(args: &RescueArgs, target: Pid) -> anyhow::Result<ExitCode> {
         Ok(Ended::DryRun) => say(args, "nothing was changed, as was asked"),
         Err(error @ (Failure::Refused(_) | Failure::Stuck(_) | Failure::Spool(_))) => {
             crate::complain(&error.to_string());
-            let spooled = args
-                .spool
-                .as_deref()
-                .filter(|_| matches!(error, Failure::Spool(_)));
+            // Another rescue's journal says nothing of this one.
+            let is_own = match &error {
+                Failure::Spool(SpoolError::Busy(_) | SpoolError::NotEmpty(_)) => false,
+                Failure::Spool(_) => true,
+                _ => false,
+            };
+            let spooled = args.spool.as_deref().filter(|_| is_own);
             return Ok(ExitCode::from(match (spooled, actions) {
                 // The journal is there from the first change to the last.
                 (Some(directory), _) if directory.join(JOURNAL).exists() => ON_DISK,

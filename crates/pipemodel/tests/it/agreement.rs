@@ -1,10 +1,13 @@
 //! The law: for any sequence of non-blocking writes, reads, resizes and changes of mode, the model answers as the kernel does,
 //! byte for byte: return values, errors, data, `FIONREAD`, poll bits, capacity.
 
+use std::os::fd::AsFd;
+
 use pipeclog_pipemodel::{End, Pipe, WriteMode};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, FileFailurePersistence};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::real::{RealPipe, errno_of};
 
@@ -123,6 +126,8 @@ impl Pair {
             End::Read => {
                 let Self { real, model, .. } = self;
                 drop(real.read_end);
+                // Whoever looks at this process's descriptors just then (fdinfo) keeps the end for a moment longer.
+                assert!(is_told(&real.write_end, PollFlags::ERR), "POLLERR");
                 assert_eq!(
                     rustix::io::write(&real.write_end, b"x"),
                     Err(rustix::io::Errno::PIPE)
@@ -133,6 +138,7 @@ impl Pair {
                 // The end must close, and the pair keep its type: any other descriptor will do in its place.
                 let elsewhere = self.real.read_end.try_clone().expect("dup");
                 drop(std::mem::replace(&mut self.real.write_end, elsewhere));
+                assert!(is_told(&self.real.read_end, PollFlags::HUP), "POLLHUP");
                 for _ in 0..200 {
                     self.read(2000);
                 }
@@ -140,6 +146,16 @@ impl Pair {
             }
         }
     }
+}
+
+/// Whether poll tells this of an end, unasked; it has ten seconds, and takes none.
+fn is_told(end: &impl AsFd, what: PollFlags) -> bool {
+    let mut fds = [PollFd::new(end, PollFlags::empty())];
+    let bound = Timespec {
+        tv_sec: 10,
+        tv_nsec: 0,
+    };
+    poll(&mut fds, Some(&bound)).is_ok() && fds[0].revents().contains(what)
 }
 
 proptest! {

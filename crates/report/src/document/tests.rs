@@ -1,5 +1,6 @@
 //! The whole document, of small results made by hand.
 
+use pipeclog_scenario::bound::Bound;
 use pipeclog_scenario::boundary::{Boundary, Found, Layout};
 use pipeclog_scenario::capacity::Filled;
 use pipeclog_scenario::expect::{Expect, ExpectedHang, Told};
@@ -61,6 +62,7 @@ fn proven() -> Report {
 fn cell(scenario: &str, size: Option<u64>, strategy: Strategy, verdict: Verdict) -> Cell {
     let expected = match verdict {
         Verdict::Hung(_) => Expect::Hangs(ExpectedHang::new(Class::WaitThenRead, Told::Proven)),
+        Verdict::CutShort { .. } => Expect::CutShort,
         _ => Expect::Completes,
     };
     Cell {
@@ -189,11 +191,11 @@ This is a quick run: where scenarios come in many sizes and write sizes, only 65
 
 One byte more hangs. Bytes are those of one stream.
 
-**Use instead** one of those that no number of bytes made hang:
+**Use instead** one of those that none of the sizes that were run made hang:
 
 - gets stdout and stderr, each by itself: `poll`
 
-With 1,048,576 bytes the fastest of the first kind was `poll`, 510 µs in the median. [The costs](#what-it-costs-when-it-works) are below.
+With 1,048,576 bytes the fastest of the first kind to hand them over was `poll`, 510 µs in the median. [The costs](#what-it-costs-when-it-works) are below.
 
 ## Strategy by scenario
 
@@ -201,7 +203,7 @@ With 1,048,576 bytes the fastest of the first kind was `poll`, 510 µs in the me
 | --- | --: | --: |
 | `boundary`: `stdout` | **≥ 65,537** | ok |
 
-**ok**: the parent ends with the child's exit code and every byte. **≥ N**: hangs with N bytes and with all larger sizes that were run, and is ok with all smaller ones. **hangs**: with every size. **cut**: ends in time with a right part of the output, as it was told to. **harms**: a background child meets a broken pipe, as it must here. **–**: has no meaning here, or was not run.
+**ok**: the parent ends with the child's exit code and every byte. **≥ N**: hangs with N bytes and with all larger sizes that were run, and is ok with all smaller ones. **hangs**: with every size. **cut**: ends in time with a right part of the output, as it was told to; **cut ≥ N**: only with N bytes and more. **varies**: ends in several ways, each as expected. **harms**: a background child meets a broken pipe, as it must here. **–**: has no meaning here, or was not run.
 
 4 trials came out as expected, 0 did not, 0 were skipped.
 
@@ -395,8 +397,37 @@ fn a_hang_against_expectation_makes_no_hazard_and_clears_nobody() {
     let text = markdown(&results);
     let answer = text.lines().find(|line| line.starts_with("**")).unwrap();
     assert!(
-        answer.contains("enough: `wait_then_read`. 1 never did; a hang that was not expected leaves the question open for `pty`.**"),
+        answer.contains("enough: `wait_then_read`. 1 never did; a hang that was not expected, or a search without a result, leaves the question open for `pty`.**"),
         "{answer}"
+    );
+}
+
+#[test]
+fn a_row_that_is_cut_from_a_size_on_does_not_hang() {
+    let cut = || Verdict::CutShort {
+        by: Bound::Limit,
+        why: "limit".to_owned(),
+    };
+    let of = |strategy, small, large| {
+        [
+            cell("limits/head", Some(65_536), strategy, small),
+            cell("limits/head", Some(65_537), strategy, large),
+        ]
+    };
+    let cells = [
+        of(Strategy::Poll, Verdict::Completed, cut()),
+        of(Strategy::Pty, cut(), Verdict::Completed),
+        of(
+            Strategy::WaitThenRead,
+            Verdict::Completed,
+            Verdict::Hung(hang("sh")),
+        ),
+    ];
+    let text = markdown(&Results::of_cells(cells.into_iter().flatten().collect()));
+    assert!(
+        text.contains("| `limits/head` | **≥ 65,537** | cut ≥ 65,537 | varies |")
+            || text.contains("| `limits`: `head` | **≥ 65,537** | cut ≥ 65,537 | varies |"),
+        "{text}"
     );
 }
 

@@ -5,7 +5,8 @@
 
 use std::fs::File;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::time::Duration;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -46,6 +47,8 @@ pub(crate) fn open(journal: &Journal, pipe: &Spooled) -> Result<Source, SpoolErr
         .create(true)
         .truncate(false)
         .write(true)
+        .mode(0o600)
+        .custom_flags(nix::libc::O_NOFOLLOW)
         .open(&path)
         .map_err(SpoolError::disk("open", &path))?;
     fault::step();
@@ -72,6 +75,7 @@ pub(crate) fn drain(
         sources.push(open(journal, pipe)?);
     }
     let mut pause = LOOKS.0;
+    let mut looked = Instant::now();
     loop {
         let mut has_moved = false;
         for (source, pipe) in sources.iter_mut().zip(&journal.state.pipes) {
@@ -80,9 +84,16 @@ pub(crate) fn drain(
                 take(source).map_err(|errno| SpoolError::disk("write", &path)(errno.into()))?;
         }
         let is_over = sources.iter().all(|source| source.is_at_end);
-        // Who was let go on by somebody else reads what comes next before what is on disk.
-        if (is_over || !has_moved) && !parties::are_stopped(scanner, stopped)? {
-            return Err(SpoolError::Continued(journal.directory().to_owned()));
+        // A writer that keeps up must not keep us from looking who else has come or gone.
+        if is_over || !has_moved || looked.elapsed() >= LOOKS.0 {
+            looked = Instant::now();
+            // Who was let go on by somebody else reads what comes next before what is on disk.
+            if !parties::are_stopped(scanner, stopped)? {
+                return Err(SpoolError::Continued(journal.directory().to_owned()));
+            }
+            if !is_over && have_ended(stopped)? {
+                return Err(SpoolError::ReaderGone(journal.directory().to_owned()));
+            }
         }
         if is_over {
             return Ok(sources);
@@ -111,10 +122,12 @@ pub(crate) fn drain(
     }
 }
 
-/// Moves what there is; whether that was anything.
+/// Moves a piece of what there is; whether that was anything.
 fn take(source: &mut Source) -> Result<bool, rustix::io::Errno> {
-    let mut has_moved = false;
-    while !source.is_at_end {
+    loop {
+        if source.is_at_end {
+            return Ok(false);
+        }
         let mut at = source.taken;
         let flags = SpliceFlags::NONBLOCK;
         match splice(&source.end, None, &source.file, Some(&mut at), PIECE, flags) {
@@ -122,15 +135,27 @@ fn take(source: &mut Source) -> Result<bool, rustix::io::Errno> {
             Ok(0) => source.is_at_end = true,
             Ok(bytes) => {
                 source.taken += bytes as u64;
-                has_moved = true;
                 fault::step();
+                return Ok(true);
             }
-            Err(rustix::io::Errno::AGAIN) => break,
+            Err(rustix::io::Errno::AGAIN) => return Ok(false),
             Err(rustix::io::Errno::INTR) => {}
             Err(errno) => return Err(errno),
         }
     }
-    Ok(has_moved)
+}
+
+/// Whether there were readers, and each of them has ended.
+fn have_ended(readers: &[Known]) -> Result<bool, SpoolError> {
+    let mut fds: Vec<PollFd<'_>> = readers
+        .iter()
+        .map(|known| PollFd::new(known.pidfd.as_fd(), PollFlags::POLLIN))
+        .collect();
+    match poll(&mut fds, PollTimeout::ZERO) {
+        Ok(ended) => Ok(!fds.is_empty() && usize::try_from(ended) == Ok(fds.len())),
+        Err(Errno::EINTR) => Ok(false),
+        Err(errno) => Err(SpoolError::Wait(errno)),
+    }
 }
 
 enum Woken {

@@ -66,15 +66,15 @@ pub(crate) fn take_over(
     let Some(known) = parties::open(scanner, holder.party)? else {
         return Ok(None);
     };
-    let write = duplicate::raw(holder.party.pid, holder.write_fd)?;
-    let file = duplicate::raw(holder.party.pid, holder.file_fd)?;
+    // Of him whose start time was looked at, and of nobody who bears his number now.
+    let write = duplicate::by(&known.pidfd, holder.party.pid, holder.write_fd)?;
+    let file = duplicate::by(&known.pidfd, holder.party.pid, holder.file_fd)?;
     Ok(Some((Sink { write, file }, known)))
 }
 
 /// Feeds all that are not fed, lets the readers go on after the first pipefuls, and ends each holder once its pipe has got all.
 pub(crate) fn feed(
     journal: &mut Journal,
-    scanner: &mut Scanner,
     readers: &[Known],
     mut sinks: Vec<Option<(Sink, Known)>>,
     tell: &mut dyn FnMut(&Delivery),
@@ -108,7 +108,7 @@ pub(crate) fn feed(
             });
         }
         if are_stopped {
-            parties::let_go(scanner, readers)?;
+            parties::let_go(readers)?;
             are_stopped = false;
             fault::step();
         }

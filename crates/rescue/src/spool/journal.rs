@@ -6,8 +6,8 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use pipeclog_procscan::Selection;
@@ -170,7 +170,7 @@ impl Journal {
         let path = self.directory.join(NEXT);
         let failed = SpoolError::disk("write", &path);
         let text = serde_json::to_vec_pretty(&self.state).map_err(io::Error::from);
-        text.and_then(|text| fs::write(&path, text))
+        text.and_then(|text| write_anew(&path, &text))
             .and_then(|()| {
                 fault::step();
                 fs::rename(&path, self.directory.join(NAME))
@@ -202,6 +202,21 @@ impl Journal {
         let _ = fs::remove_dir(&self.directory);
         Ok(())
     }
+}
+
+/// Never through a link, and for nobody else to read.
+fn write_anew(path: &Path, text: &[u8]) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut options = File::options();
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(text)
 }
 
 fn lock(directory: &Path) -> Result<File, SpoolError> {

@@ -9,8 +9,8 @@ use pipeclog_procscan::{Scanner, Selection};
 use pipeclog_waitgraph::snapshot::{Pid, Snapshot, State};
 use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use super::SpoolError;
 use super::journal::Party;
+use super::{SpoolError, fault};
 
 /// How long a signal may take to be acted on: a process in an uninterruptible wait takes longer, and is given up.
 const BOUND: Duration = Duration::from_secs(5);
@@ -24,8 +24,16 @@ pub(crate) struct Known {
 /// Opens a process; `None` if it has gone.
 pub(crate) fn open(scanner: &mut Scanner, party: Party) -> Result<Option<Known>, SpoolError> {
     let number = rustix::process::Pid::from_raw(party.pid.0.cast_signed());
-    let Some(pidfd) = number.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) else {
-        return Ok(None);
+    let pidfd = match number.map(|pid| pidfd_open(pid, PidfdFlags::empty())) {
+        Some(Ok(pidfd)) => pidfd,
+        None | Some(Err(rustix::io::Errno::SRCH)) => return Ok(None),
+        // No descriptor left, say: who cannot be named is not gone.
+        Some(Err(errno)) => {
+            return Err(SpoolError::Signal {
+                pid: party.pid,
+                source: Errno::from_raw(errno.raw_os_error()),
+            });
+        }
     };
     // Looked at after it was opened: who bears the number and the start time now is whom the pidfd names.
     let look = scanner.scan(&Selection::Tree(vec![party.pid]))?;
@@ -49,6 +57,7 @@ pub(crate) fn party_of(scanner: &mut Scanner, pid: Pid) -> Result<Option<Party>,
 pub(crate) fn stop(scanner: &mut Scanner, known: &[Known]) -> Result<(), SpoolError> {
     for one in known {
         signal(one, Signal::STOP)?;
+        fault::step();
     }
     let bound = Instant::now() + BOUND;
     loop {
@@ -77,19 +86,11 @@ pub(crate) fn are_stopped(scanner: &mut Scanner, known: &[Known]) -> Result<bool
     }))
 }
 
-/// Lets those go on that are stopped.
-pub(crate) fn let_go(scanner: &mut Scanner, known: &[Known]) -> Result<(), SpoolError> {
-    let look = scan(scanner, known)?;
-    for one in known {
-        let is_stopped = look.process(one.party.pid).is_some_and(|process| {
-            let mut tasks = process.tasks.iter();
-            tasks.any(|task| task.state == State::Stopped)
-        });
-        if is_stopped {
-            signal(one, Signal::CONT)?;
-        }
-    }
-    Ok(())
+/// Lets all go on, even those who are not seen to be stopped: a stop may be under way to them, and this takes it back.
+pub(crate) fn let_go(known: &[Known]) -> Result<(), SpoolError> {
+    let told = known.iter().map(|one| signal(one, Signal::CONT));
+    // Every one of them, whatever comes of the others.
+    told.fold(Ok(()), Result::and)
 }
 
 /// Ends a process of ours, and waits until what it held is closed.
