@@ -10,8 +10,10 @@ use pipeclog_waitgraph::{Diagnosis, diagnose};
 const OFTEN: Duration = Duration::from_millis(5);
 /// Between looks at one that is old.
 const RARELY: Duration = Duration::from_secs(1);
-/// The n-th look comes after an n-th more of the tree's age: a hang is noticed within an eighth of the time it took to come about.
-const SHARE_OF_AGE: u32 = 8;
+/// To see whether a tree that has just fallen asleep stays so.
+const SOON: Duration = Duration::from_millis(1);
+/// A hang is looked at within this part of the time it took to come about.
+const SHARE_OF_AGE: u32 = 32;
 /// All looks may cost this part of the tree's age, two per cent of one processor, and what is given at the start: the first looks at
 /// a young tree are the ones that see its hang at once.
 const SHARE_OF_TIME: u32 = 50;
@@ -87,7 +89,7 @@ impl Lookout {
         let took = processor_time().saturating_sub(started);
         self.cost.spent += took;
         let usual = if has_just_slept {
-            OFTEN
+            SOON
         } else {
             (age / SHARE_OF_AGE).clamp(OFTEN, RARELY)
         };

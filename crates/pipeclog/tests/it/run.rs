@@ -29,7 +29,11 @@ pub(crate) fn shell(script: &str) -> Ran {
         folder.display(),
         std::env::var("PATH").unwrap_or_default()
     );
-    run(&Command::new("sh").args(["-c", script]).env("PATH", path))
+    // What started the tests may ignore these, and a shell cannot take that back: one that has its background jobs do so is enough.
+    let default = "--default-signal=INT,QUIT";
+    run(&Command::new("env")
+        .args([default, "sh", "-c", script])
+        .env("PATH", path))
 }
 
 fn run(command: &Command) -> Ran {

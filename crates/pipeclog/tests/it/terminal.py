@@ -39,7 +39,9 @@ def shell(command, report):
     if job == 0:
         os.setpgid(0, 0)
         os.tcsetpgrp(0, os.getpgrp())
-        signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+        # What started the tests may ignore them, as a shell has its background jobs do.
+        for number in (signal.SIGTTOU, signal.SIGINT, signal.SIGQUIT):
+            signal.signal(number, signal.SIG_DFL)
         os.close(report)
         os.execvp(command[0], command)
     try:

@@ -152,7 +152,9 @@ proptest! {
 /// Starts `prove`, and waits until it has so many processes.
 fn prove(arguments: &[&str], processes: usize) -> (Child, Mark) {
     let mark = Mark::new();
-    let run = Command::new(env!("CARGO_BIN_EXE_pipeclog"))
+    // What started the tests may ignore SIGINT, as a shell has its background jobs do.
+    let run = Command::new("env")
+        .args(["--default-signal=INT", env!("CARGO_BIN_EXE_pipeclog")])
         .arg("prove")
         .args(arguments)
         .env(VARIABLE, &mark.0)
