@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use pipeclog_scenario::boundary::{Boundary, Found, Layout};
 use pipeclog_scenario::outcome::{Agreement, Cell, Effort, Results, Verdict};
-use pipeclog_scenario::strategy::{Delivery, Strategy};
+use pipeclog_scenario::strategy::{Delivery, Kind, Strategy};
 use pipeclog_scenario::throughput::Samples;
 
 use crate::hung;
@@ -37,11 +37,14 @@ pub(crate) fn write(to: &mut String, results: &Results) {
         run.len(),
         listed(": ", &hazards),
         sound.len(),
-        listed(
-            "; a hang that was not expected, or a search without a result, leaves the question open for ",
-            &open
-        ),
+        listed("; what was run leaves the question open for ", &open),
     );
+    if results.effort.is_none() {
+        to.push_str(
+            "These are some trials alone, chosen by whoever ran them, and no run of everything: what they do not show, they do not \
+             show not to be so.\n\n",
+        );
+    }
     if results.effort == Some(Effort::Quick) {
         to.push_str(
             "This is a quick run: where scenarios come in many sizes and write sizes, only 65,536 and 65,537 bytes in \
@@ -79,7 +82,8 @@ enum Standing {
     Hazard,
     /// None that was run does.
     Sound,
-    /// One did, against what was expected, which may be the strategy's fault or the trial's; or a search found nothing out.
+    /// One did, against what was expected, which may be the strategy's fault or the trial's; or a search found nothing out; or it is kept
+    /// as a specimen of a mistake, and what was run did not bring it out.
     Open,
 }
 
@@ -103,6 +107,7 @@ impl Standing {
             Self::Hazard
         } else if results.cells.iter().any(|cell| hung(&cell))
             || results.boundaries.iter().any(unclear)
+            || strategy.kind() == Kind::Hazard
         {
             Self::Open
         } else {

@@ -36,8 +36,9 @@ pub(crate) fn write(to: &mut String, cells: &[Cell]) {
         let _ = writeln!(to, "{line}\n");
     }
     to.push_str(
-        "**ok**: the parent ends with the child's exit code and every byte. **≥ N**: hangs with N bytes and with all \
-         larger sizes that were run, and is ok with all smaller ones. **hangs**: with every size. **cut**: ends in time \
+        "**ok**: the parent ends with the child's exit code and every byte. **≥ N**: hangs with N bytes, the smallest of the \
+         sizes run here that does, and with all larger ones, and is ok with the smaller ones ([the boundary itself](#the-boundary-to-the-byte) is \
+         below). **hangs**: with every size. **cut**: ends in time \
          with a right part of the output, as it was told to; **cut ≥ N**: only with N bytes and more. **varies**: ends in \
          several ways, each as expected. **harms**: a background child meets a broken pipe, as it must here. **–**: has no meaning here, or was not run.\n\n",
     );

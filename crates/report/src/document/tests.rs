@@ -203,7 +203,7 @@ With 1,048,576 bytes the fastest of the first kind to hand them over was `poll`,
 | --- | --: | --: |
 | `boundary`: `stdout` | **≥ 65,537** | ok |
 
-**ok**: the parent ends with the child's exit code and every byte. **≥ N**: hangs with N bytes and with all larger sizes that were run, and is ok with all smaller ones. **hangs**: with every size. **cut**: ends in time with a right part of the output, as it was told to; **cut ≥ N**: only with N bytes and more. **varies**: ends in several ways, each as expected. **harms**: a background child meets a broken pipe, as it must here. **–**: has no meaning here, or was not run.
+**ok**: the parent ends with the child's exit code and every byte. **≥ N**: hangs with N bytes, the smallest of the sizes run here that does, and with all larger ones, and is ok with the smaller ones ([the boundary itself](#the-boundary-to-the-byte) is below). **hangs**: with every size. **cut**: ends in time with a right part of the output, as it was told to; **cut ≥ N**: only with N bytes and more. **varies**: ends in several ways, each as expected. **harms**: a background child meets a broken pipe, as it must here. **–**: has no meaning here, or was not run.
 
 4 trials came out as expected, 0 did not, 0 were skipped.
 
@@ -397,7 +397,7 @@ fn a_hang_against_expectation_makes_no_hazard_and_clears_nobody() {
     let text = markdown(&results);
     let answer = text.lines().find(|line| line.starts_with("**")).unwrap();
     assert!(
-        answer.contains("enough: `wait_then_read`. 1 never did; a hang that was not expected, or a search without a result, leaves the question open for `pty`.**"),
+        answer.contains("enough: `wait_then_read`. 1 never did; what was run leaves the question open for `pty`.**"),
         "{answer}"
     );
 }
