@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 
 use pipeclog_scenario::outcome::{Cell, EndedBy, Hang};
 use pipeclog_waitgraph::class::Class;
-use pipeclog_waitgraph::classes::{ClassText, Classes};
+use pipeclog_waitgraph::classes::{ClassKind, ClassText, Classes};
 use pipeclog_waitgraph::report::{Confidence, VerdictName};
 
 use crate::hung;
 use crate::loop_graph::LoopGraph;
-use crate::markdown::{Align, Table, escaped, name, number};
+use crate::markdown::{Align, Table, and, escaped, name, number};
 use crate::names::Names;
 
 /// A hang that is shown for its class.
@@ -32,6 +32,18 @@ pub(crate) fn write(to: &mut String, cells: &[Cell], classes: &Classes) -> Vec<L
     for shown in &shown {
         let _ = writeln!(to, "### {}\n", name(shown.class.slug()));
         graphs.extend(write_one(to, shown, classes));
+    }
+    let others = classes.iter().filter(|about| {
+        let is_shown = shown.iter().any(|shown| shown.class == about.slug);
+        about.kind != ClassKind::LookAlike && !is_shown
+    });
+    let others: Vec<String> = others.map(|about| name(about.slug.slug())).collect();
+    if !others.is_empty() {
+        let _ = writeln!(
+            to,
+            "No trial of this run hung in {}; `pipeclog explain` has half a page on each.\n",
+            and(&others)
+        );
     }
     graphs
 }
@@ -145,12 +157,18 @@ fn write_one(to: &mut String, shown: &Shown<'_>, classes: &Classes) -> Option<Lo
     );
     let mut names = Names::of(hang);
     // Of a parent that polls, the engine says rightly that it waits: that is no diagnosis of the hang.
-    let diagnosis = hang
-        .diagnosis
-        .as_ref()
-        .filter(|diagnosis| diagnosis.class == Some(shown.class));
+    let diagnosis = hang.diagnosis.as_ref().filter(|diagnosis| {
+        diagnosis.class == Some(shown.class) || diagnosis.verdict == VerdictName::Deadlocked
+    });
     if let Some(diagnosis) = diagnosis {
         let _ = writeln!(to, "> {}.\n", escaped(&names.in_text(&diagnosis.headline)));
+        if let Some(class) = diagnosis.class.filter(|class| *class != shown.class) {
+            let _ = writeln!(
+                to,
+                "The engine goes by what the kernel shows, and calls this {}.\n",
+                name(class.slug())
+            );
+        }
     }
     let graph = diagnosis.and_then(|diagnosis| LoopGraph::of(diagnosis, &mut names));
     if let Some(graph) = &graph {

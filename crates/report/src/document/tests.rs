@@ -258,6 +258,8 @@ Seen with `wait_then_read` on `boundary/stdout-65537`. The child had written 0 b
 
 References: rust-lang/rust&#35;27152; ziglang/zig&#35;14264; sheredom/subprocess.h&#35;82; python: subprocess documentation, warning at Popen.wait; pipe(7).
 
+No trial of this run hung in `polling-waiter`, `sequential-read`, `unread-stream`, `write-all-then-read`, `oversized-write-after-pollout`, `back-pressure-forgotten`, `join-order`, `diamond`, `queue-feeder`, `slots-full`, `shrunk-pipe`, `sink-stalled`, `pty-unread`, `socketpair-full`, `grandchild-holds`, `leaked-to-sibling`, `own-write-end`, `stdin-never-closed`, `stdio-buffer-standoff`, `coprocess-standoff`, `fifo-open-order`, `fork-lock` and `jobserver-tokens`; `pipeclog explain` has half a page on each.
+
 ## Published incidents, acted out
 
 None was acted out.
