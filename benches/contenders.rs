@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use memmap2::{Advice, MmapMut};
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use pipeclog_capture::{Bound, Capture, Captured, End, Strategy};
+use pipeclog_capture::{Bound, Capture, Captured, End, FilePlace, Strategy};
 use subprocess::{Exec, Redirection};
 
 use crate::child::Job;
@@ -69,10 +69,13 @@ pub const PIPES: Contender = Contender {
     name: "pipes",
     run: |job| ours(Strategy::recommended(), job),
 };
-/// Memory files.
+/// Files in memory, in large pages where the machine has them.
 pub const FILES: Contender = Contender {
     name: "files",
-    run: |job| ours(Strategy::Memfd, job),
+    run: |job| {
+        let capture = Capture::new(Strategy::TempFile, End::Drain, Bound::Unbounded);
+        captured(&capture.files_in(FilePlace::LargePages), job)
+    },
 };
 /// The standard library.
 pub const STD: Contender = Contender {
@@ -113,9 +116,14 @@ pub const COPY: Contender = Contender {
 /// Captures by one of our strategies.
 #[must_use]
 pub fn ours(strategy: Strategy, job: &Job) -> Held {
+    captured(&Capture::new(strategy, End::Drain, Bound::Unbounded), job)
+}
+
+fn captured(capture: &Capture, job: &Job) -> Held {
     let command = pipeclog_capture::Command::new(&job.program).args(job.args());
-    let captured = Capture::new(strategy, End::Drain, Bound::Unbounded).run(&command);
-    Held::Captured(Box::new(captured.expect("the child is captured")))
+    Held::Captured(Box::new(
+        capture.run(&command).expect("the child is captured"),
+    ))
 }
 
 fn command(job: &Job) -> Command {

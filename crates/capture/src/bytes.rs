@@ -3,21 +3,36 @@
 use std::fmt;
 use std::ops::Deref;
 
+use memmap2::Mmap;
+
 use crate::buffer::Buffer;
 
 /// Captured bytes: whatever the child wrote, not necessarily UTF-8.
 ///
 /// It derefs to `[u8]`. It is a type of its own, and not a `Vec<u8>`, since many bytes are not on the
-/// heap but in huge pages, which cost a fraction of the time.
+/// heap but in huge pages, or in the file that the child wrote, which cost a fraction of the time.
 #[derive(Default)]
-pub struct Bytes(Buffer);
+pub struct Bytes(Held);
+
+enum Held {
+    Read(Buffer),
+    /// A file in memory where it stands. Nobody else has it open, and it has no name.
+    Mapped(Mmap),
+}
+
+impl Default for Held {
+    fn default() -> Self {
+        Held::Read(Buffer::default())
+    }
+}
 
 impl Bytes {
-    /// The bytes as a vector: as it stands up to 8 MiB, and a copy beyond.
+    /// The bytes as a vector: as it stands where they were read and are at most 8 MiB, and a copy otherwise.
     pub fn into_vec(self) -> Vec<u8> {
         match self.0 {
-            Buffer::Heap(bytes) => bytes,
-            Buffer::Pages(pages) => pages.as_slice().to_vec(),
+            Held::Read(Buffer::Heap(bytes)) => bytes,
+            Held::Read(Buffer::Pages(pages)) => pages.as_slice().to_vec(),
+            Held::Mapped(map) => map.to_vec(),
         }
     }
 
@@ -29,13 +44,19 @@ impl Bytes {
 
 impl From<Vec<u8>> for Bytes {
     fn from(bytes: Vec<u8>) -> Self {
-        Bytes(Buffer::Heap(bytes))
+        Bytes(Held::Read(Buffer::Heap(bytes)))
     }
 }
 
 impl From<Buffer> for Bytes {
     fn from(bytes: Buffer) -> Self {
-        Bytes(bytes)
+        Bytes(Held::Read(bytes))
+    }
+}
+
+impl From<Mmap> for Bytes {
+    fn from(map: Mmap) -> Self {
+        Bytes(Held::Mapped(map))
     }
 }
 
@@ -50,7 +71,10 @@ impl Deref for Bytes {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        self.0.as_slice()
+        match &self.0 {
+            Held::Read(buffer) => buffer.as_slice(),
+            Held::Mapped(map) => map,
+        }
     }
 }
 

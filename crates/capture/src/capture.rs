@@ -13,8 +13,8 @@ use crate::stopper::Stopping;
 use crate::strategy::{Method, Specimen};
 use crate::stream::Stream;
 use crate::{
-    Background, Bound, Captured, Command, End, Error, Input, Kill, KillTarget, Limit, Stopped,
-    Stopper, Strategy, Waited,
+    Background, Bound, Captured, Command, End, Error, FilePlace, Input, Kill, KillTarget, Limit,
+    Stopped, Stopper, Strategy, Waited,
 };
 
 /// How to capture. Made once, run as often as you like.
@@ -43,6 +43,7 @@ pub struct Capture {
     limit: Option<Limit>,
     kill: Kill,
     background: Background,
+    files_in: FilePlace,
     stopper: Option<Stopper>,
 }
 
@@ -61,6 +62,7 @@ impl Capture {
             limit: None,
             kill: Kill::LEADER,
             background: Background::KeepDraining,
+            files_in: FilePlace::TempDir,
             stopper: None,
         }
     }
@@ -100,6 +102,24 @@ impl Capture {
     #[must_use]
     pub fn background(mut self, background: Background) -> Self {
         self.background = background;
+        self
+    }
+
+    /// Where [`Strategy::TempFile`] has its files. [`FilePlace::TempDir`] unless told otherwise; another place is an error
+    /// with any other strategy.
+    ///
+    /// ```
+    /// use pipeclog_capture::{Bound, Capture, Command, End, FilePlace, Strategy};
+    ///
+    /// let captured = Capture::new(Strategy::TempFile, End::Drain, Bound::Unbounded)
+    ///     .files_in(FilePlace::LargePages)
+    ///     .run(&Command::new("seq").args(["1", "100000"]))?;
+    /// assert_eq!(captured.stdout.bytes.len(), 588_895);
+    /// # Ok::<(), pipeclog_capture::Error>(())
+    /// ```
+    #[must_use]
+    pub fn files_in(mut self, place: FilePlace) -> Self {
+        self.files_in = place;
         self
     }
 
@@ -162,6 +182,11 @@ impl Capture {
             }
             Method::Missing { feature } => return Err(missing(self.strategy, feature)),
         };
+        let plumb = match (self.files_in, self.strategy.plumb_large_pages()) {
+            (FilePlace::TempDir, _) => plumb,
+            (FilePlace::LargePages, Some(plumb)) => plumb,
+            (FilePlace::LargePages, None) => return Err(self.no_large_pages()),
+        };
         // Everything that can fail for want of a resource comes before the spawn.
         let low_numbers = LowNumbers::hold()?;
         let engine = engine()?;
@@ -189,6 +214,13 @@ impl Capture {
         )))
     }
 
+    fn no_large_pages(&self) -> Error {
+        Error::unsupported(
+            self.strategy.name(),
+            "have its output in large pages: temp_file does",
+        )
+    }
+
     /// What a hazard gets: nothing that would save it.
     fn specimen<'a>(&'a self, command: &'a Command) -> Result<Specimen<'a>, Error> {
         let refused = match (self.bound, self.end, self.limit, &self.stopper) {
@@ -200,6 +232,11 @@ impl Capture {
             }
             (_, _, Some(_), _) => "take a limit",
             (_, _, _, Some(_)) => "be stopped: it is kept to hang",
+            (Bound::Unbounded, End::EndOfFile, None, None)
+                if self.files_in == FilePlace::LargePages =>
+            {
+                return Err(self.no_large_pages());
+            }
             (Bound::Unbounded, End::EndOfFile, None, None) => {
                 return Ok(Specimen {
                     command,

@@ -107,9 +107,12 @@ fn spawn_by_std(
     }
 }
 
-/// Reaps a child that is dying.
-fn reap(child: WaitId<'_>) {
-    while let Err(Errno::INTR) = rustix::process::waitid(child.clone(), WaitIdOptions::EXITED) {}
+/// Reaps a child that is dying, also one that gives no signal at its end.
+pub(crate) fn reap(child: WaitId<'_>) {
+    /// From linux/wait.h; rustix has no name for it.
+    const ALL: WaitIdOptions = WaitIdOptions::from_bits_retain(0x4000_0000);
+    let options = WaitIdOptions::EXITED | ALL;
+    while let Err(Errno::INTR) = rustix::process::waitid(child.clone(), options) {}
 }
 
 fn to_std(command: &Command, ends: ChildEnds, grouping: Grouping) -> std::process::Command {

@@ -95,13 +95,16 @@ pub enum Streams {
     None,
 }
 
+/// Makes the ends of the streams.
+pub(crate) type Plumb = fn(&Input) -> Result<Plumbing, Error>;
+
 /// How a strategy runs: the one thing that each module below gives.
 pub(crate) enum Method {
     /// Blocks as the mistake does.
     Hazard(fn(&Specimen<'_>) -> Result<Captured, Error>),
     /// What is made before the spawn, and what moves the bytes.
     Safe {
-        plumb: fn(&Input) -> Result<Plumbing, Error>,
+        plumb: Plumb,
         engine: fn() -> Result<Box<dyn Engine>, Error>,
     },
     /// Left out of this build.
@@ -240,6 +243,12 @@ impl Strategy {
             Strategy::IoUring => Some("io_uring"),
             _ => None,
         }
+    }
+
+    /// What is made before the spawn when the files are to stand in large pages; none if it has no files that may stand
+    /// elsewhere.
+    pub(crate) fn plumb_large_pages(self) -> Option<Plumb> {
+        (self == Strategy::TempFile).then_some(temp_file::plumb_large_pages)
     }
 
     pub(crate) fn method(self) -> Method {

@@ -1,14 +1,13 @@
 //! One of the child's output streams, on our side.
 
-use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
 
-use crate::buffer::Buffer;
 use crate::keep::Keep;
 use crate::lull::Lull;
-use crate::{Error, Limit, LimitPolicy, Output, Spilled, StreamEnd, engine};
+use crate::output_file::OutputFile;
+use crate::{Error, Limit, Output, StreamEnd, engine};
 
 /// Where a stream's bytes come from.
 #[derive(Debug)]
@@ -18,7 +17,7 @@ pub(crate) enum Source {
     /// The master of a pty: its end of file is EIO, and the kernel does not say how much it holds.
     Terminal(OwnedFd),
     /// A file that the child writes; read when all is over.
-    File(File),
+    File(OutputFile),
     /// Nothing: see the [`StreamEnd`] for why.
     Nothing(StreamEnd),
 }
@@ -108,9 +107,7 @@ impl Stream {
         match &self.source {
             Source::File(file) => self.limit.filter(|limit| {
                 limit.policy.stops_the_child()
-                    && file
-                        .metadata()
-                        .is_ok_and(|it| it.len() > limit.bytes as u64)
+                    && file.len().is_some_and(|len| len > limit.bytes as u64)
             }),
             Source::Pipe(_) | Source::Terminal(_) | Source::Nothing(_) => self.keep.fatal_limit(),
         }
@@ -211,7 +208,7 @@ impl Stream {
     /// A copy of what is kept so far.
     pub(crate) fn so_far(&self) -> Result<Vec<u8>, Error> {
         match &self.source {
-            Source::File(file) => Ok(read_back(file, self.limit)?.0.as_slice().to_vec()),
+            Source::File(file) => file.so_far(self.limit),
             Source::Pipe(_) | Source::Terminal(_) | Source::Nothing(_) => Ok(self.keep.so_far()),
         }
     }
@@ -230,7 +227,7 @@ impl Stream {
         let at_end_of_file = end == Some(StreamEnd::EndOfFile);
         let end = passed.or(stopped).or(end).unwrap_or(StreamEnd::Stopped);
         match source {
-            Source::File(file) => Ok((file_output(file, limit, end)?, None)),
+            Source::File(file) => Ok((file.finish(limit, end)?, None)),
             Source::Nothing(_) => Ok((Output::without_bytes(end), None)),
             Source::Pipe(fd) | Source::Terminal(fd) => {
                 let held = (!at_end_of_file).then_some(fd);
@@ -238,42 +235,4 @@ impl Stream {
             }
         }
     }
-}
-
-fn file_output(file: File, limit: Option<Limit>, end: StreamEnd) -> Result<Output, Error> {
-    let (bytes, seen) = read_back(&file, limit)?;
-    let start = bytes.len() as u64;
-    let beyond = seen.saturating_sub(start);
-    let spilled = match limit.map(|limit| limit.policy) {
-        Some(LimitPolicy::Spill) if beyond > 0 => Some(Spilled {
-            start,
-            len: beyond,
-            file,
-        }),
-        _ => None,
-    };
-    let kept = start + spilled.as_ref().map_or(0, |spilled| spilled.len);
-    Ok(Output {
-        bytes: bytes.into(),
-        seen,
-        kept,
-        spilled,
-        end,
-    })
-}
-
-/// The bytes of the file that the limit keeps, and the file's size. The child shares the file's
-/// offset, so reads name theirs. A file that shrinks meanwhile (a descendant truncates it) gives
-/// what is left.
-fn read_back(file: &File, limit: Option<Limit>) -> Result<(Buffer, u64), Error> {
-    let failed = |cause: std::io::Error| Error::system("read back the child's output file", cause);
-    let size = file.metadata().map_err(failed)?.len();
-    let most = limit.map_or(u64::MAX, |limit| limit.bytes as u64);
-    let from = match limit.map(|limit| limit.policy) {
-        Some(LimitPolicy::Tail) => size.saturating_sub(most),
-        _ => 0,
-    };
-    let wanted = usize::try_from(size.min(most)).unwrap_or(usize::MAX);
-    let bytes = Buffer::of_file(file, from, wanted)?;
-    Ok((bytes, size))
 }

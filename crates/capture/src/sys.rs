@@ -5,9 +5,10 @@
 )]
 
 use std::ffi::{CStr, CString, c_char};
+use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::ptr;
 #[cfg(test)]
@@ -170,7 +171,7 @@ unsafe fn clone_and_wait<T>(
     Ok((pid, pidfd))
 }
 
-/// The assembly above is written for one processor. Elsewhere std spawns, and a helper is done without.
+/// The assembly above is written for one processor. Elsewhere std spawns, and there are no large pages for files.
 #[cfg(not(target_arch = "x86_64"))]
 unsafe fn clone_and_wait<T>(
     _: libc::c_int,
@@ -298,6 +299,106 @@ pub(crate) fn resize(memory: &mut memmap2::MmapMut, len: usize) -> io::Result<()
     // SAFETY: remap asks that nobody reads beyond the end of the mapped file, and there is none. The
     // exclusive borrow says that nothing points into memory that may move.
     unsafe { memory.remap(len, options) }
+}
+
+/// Maps a part of a file, to be read, if this open file description is the only one that the file has; none otherwise, or if it cannot be
+/// mapped.
+///
+/// The kernel answers that when it is asked for a write lease (`F_SETLEASE` in fcntl(2)): it counts the descriptions that read and those
+/// that write. The lease itself is given back at once. Call it with a description that no other process has a
+/// duplicate of.
+pub(crate) fn map_if_sole(file: &File, from: u64, len: usize) -> Option<memmap2::Mmap> {
+    /// From asm-generic/fcntl.h; libc has it for other systems only.
+    const F_SETSIG: libc::c_int = 10;
+    let fd = file.as_raw_fd();
+    // SAFETY: calls on an open descriptor, with integers as arguments, that touch no memory of ours. Whoever opened the
+    // file between the two others would have SIGURG sent to us, which is ignored unless somebody handles it.
+    let is_sole = unsafe {
+        libc::fcntl(fd, F_SETSIG, libc::SIGURG) == 0
+            && libc::fcntl(fd, libc::F_SETLEASE, libc::F_WRLCK) == 0
+            && libc::fcntl(fd, libc::F_SETLEASE, libc::F_UNLCK) == 0
+    };
+    let end = from.checked_add(len as u64)?;
+    // Asked now, when nobody is left who could shorten it.
+    if !is_sole || file.metadata().ok()?.len() < end {
+        return None;
+    }
+    let options = memmap2::MmapOptions::new().offset(from).len(len).to_owned();
+    // SAFETY: nobody may change or shorten the file while it is mapped. It has no name, and no description but ours, so that
+    // no other process has a descriptor or a mapping of it, nor a way to one (who may open `/proc/PID/fd` of ours
+    // may write our memory as well); and ours is used for nothing but reading from here on. The part is within the file, as
+    // it is now that its last writer has gone.
+    unsafe { options.map(file) }.ok()
+}
+
+/// Runs a function in a child that has user and mount namespaces of its own, in which it is privileged, and shares our memory
+/// and descriptors: what it opens is open here. This user and group are there what they are here.
+///
+/// `run` must allocate nothing, take no lock and not panic.
+pub(crate) fn in_own_namespaces(run: fn() -> Result<OwnedFd, Errno>) -> Result<OwnedFd, Errno> {
+    use std::os::fd::FromRawFd;
+
+    const PENDING: i32 = -1;
+    let map = |id: u32| CString::new(format!("{id} {id} 1")).unwrap_or_default();
+    let inside = Inside {
+        uid_map: map(rustix::process::geteuid().as_raw()),
+        gid_map: map(rustix::process::getegid().as_raw()),
+        run,
+        fd: AtomicI32::new(PENDING),
+        errno: AtomicI32::new(Errno::PERM.raw_os_error()),
+    };
+    let flags = libc::CLONE_NEWUSER | libc::CLONE_NEWNS | libc::CLONE_FILES;
+    // SAFETY: `inside_namespaces` makes system calls and allocates nothing, as does what it is given to run.
+    let cloned = unsafe { clone_and_wait(flags, 0, inside_namespaces, &inside) };
+    match cloned {
+        // It gives no signal, so that nobody but us looks for it.
+        Ok((_, pidfd)) => crate::spawn::reap(rustix::process::WaitId::PidFd(pidfd.as_fd())),
+        Err(NoChild::NotCloned(errno) | NoChild::NotExecuted(errno, _)) => return Err(errno),
+        Err(NoChild::NoSuchCall) => return Err(Errno::NOSYS),
+    }
+    match inside.fd.load(Ordering::Acquire) {
+        PENDING => Err(Errno::from_raw_os_error(
+            inside.errno.load(Ordering::Acquire),
+        )),
+        // SAFETY: the child opened it in the table that we share, gave up its ownership, and has exited.
+        fd => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
+    }
+}
+
+/// What a child in its own namespaces is given, and where it leaves what it opened.
+struct Inside {
+    uid_map: CString,
+    gid_map: CString,
+    run: fn() -> Result<OwnedFd, Errno>,
+    fd: AtomicI32,
+    errno: AtomicI32,
+}
+
+/// That child. It makes system calls and nothing else.
+extern "C" fn inside_namespaces(inside: *const Inside) -> ! {
+    use std::os::fd::IntoRawFd;
+
+    // SAFETY: `in_own_namespaces` keeps it alive while this runs; the fields that are written are atomics.
+    let inside = unsafe { &*inside };
+    let write = |path: &CStr, text: &CStr| {
+        let file = rustix::fs::open(
+            path,
+            rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::CLOEXEC,
+            rustix::fs::Mode::empty(),
+        )?;
+        rustix::io::write(&file, text.to_bytes())
+    };
+    // Who may not give up setgroups(2) may not map his group either (user_namespaces(7)).
+    let opened = write(c"/proc/self/setgroups", c"deny")
+        .and_then(|_| write(c"/proc/self/uid_map", &inside.uid_map))
+        .and_then(|_| write(c"/proc/self/gid_map", &inside.gid_map))
+        .and_then(|_| (inside.run)());
+    match opened {
+        Ok(fd) => inside.fd.store(fd.into_raw_fd(), Ordering::Release),
+        Err(errno) => inside.errno.store(errno.raw_os_error(), Ordering::Release),
+    }
+    // SAFETY: _exit ends the child without running anything of ours, which exit(3) would.
+    unsafe { libc::_exit(0) }
 }
 
 /// What a pidfd tells of a process that is reaped already: Linux 6.15 and later keep the status for

@@ -9,7 +9,8 @@
 //!
 //! The smallest scenario: none hangs it.
 //!
-//! What it costs: memory for all of the output twice, in the file and in the result. A program that
+//! What it costs: memory for all of the output, and twice where a descendant still has the file open: then it is
+//! copied rather than mapped. A program that
 //! opens `/dev/stderr` anew with truncation gets EPERM once something stands in it, where a
 //! temporary file would lose the text.
 

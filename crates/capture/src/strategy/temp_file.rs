@@ -14,21 +14,27 @@
 //! against 230 for a pipe; and one surprise: a program that opens `/dev/stderr` anew, as `echo x >
 //! /dev/stderr` does, truncates the file, and what stood there is lost.
 
-use std::fs::File;
-
-use rustix::fs::OFlags;
-
 use super::Method;
-use crate::Error;
 use crate::channel::Plumbing;
 use crate::engine::Poll;
+use crate::output_file::OutputFile;
 use crate::spawn::ChildEnd;
 use crate::stream::Source;
+use crate::{Error, Input, large_pages};
 
 pub(super) const METHOD: Method = Method::Safe {
     plumb: |input| Plumbing::new(input, temp_file()?, temp_file()?),
     engine: || Ok(Box::new(Poll)),
 };
+
+/// The same, with the files in large pages where they can be had.
+pub(super) fn plumb_large_pages(input: &Input) -> Result<Plumbing, Error> {
+    let file = || match large_pages::file() {
+        Some(file) => shared(file),
+        None => temp_file(),
+    };
+    Plumbing::new(input, file()?, file()?)
+}
 
 fn temp_file() -> Result<(ChildEnd, Source), Error> {
     let file =
@@ -36,15 +42,8 @@ fn temp_file() -> Result<(ChildEnd, Source), Error> {
     shared(file)
 }
 
-/// The child's copy of the file and ours: one description with one offset, so that ours must not be
-/// moved.
-pub(super) fn shared(file: File) -> Result<(ChildEnd, Source), Error> {
-    // Append: after a truncation by the child, its next write follows, and leaves no hole of zeros.
-    rustix::fs::fcntl_getfl(&file)
-        .and_then(|flags| rustix::fs::fcntl_setfl(&file, flags | OFlags::APPEND))
-        .map_err(|errno| Error::system("set a temporary file to append", errno))?;
-    let copy = file
-        .try_clone()
-        .map_err(|cause| Error::system("duplicate a temporary file", cause))?;
-    Ok((ChildEnd::Given(copy.into()), Source::File(file)))
+/// The child's end of a file, and ours.
+pub(super) fn shared(file: std::fs::File) -> Result<(ChildEnd, Source), Error> {
+    let (end, file) = OutputFile::new(file)?;
+    Ok((end, Source::File(file)))
 }

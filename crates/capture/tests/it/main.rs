@@ -8,6 +8,7 @@ mod ends;
 mod failures;
 mod fallback;
 mod faults;
+mod files;
 mod hazards;
 mod kernels;
 mod limits;

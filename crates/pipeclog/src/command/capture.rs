@@ -13,8 +13,8 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use nix::sys::resource::{Usage, UsageWho, getrusage};
 use pipeclog_capture::{
-    Background, Bound, Capture, Captured, CaughtSignals, Command, End, Error, ErrorKind, Input,
-    Kill, KillTarget, Limit, LimitPolicy, Output, Status, Stopped, Strategy, UnknownName,
+    Background, Bound, Capture, Captured, CaughtSignals, Command, End, Error, ErrorKind, FilePlace,
+    Input, Kill, KillTarget, Limit, LimitPolicy, Output, Status, Stopped, Strategy, UnknownName,
 };
 use pipeclog_scenario::outcome::{CaptureReport, StreamReport};
 use pipeclog_scenario::script::Size;
@@ -61,6 +61,9 @@ pub(crate) struct CaptureArgs {
     /// What becomes of streams that background descendants still hold.
     #[arg(long, value_name = "WHAT", value_enum, default_value_t = BackgroundStreams::KeepDraining)]
     background: BackgroundStreams,
+    /// Where `temp_file` has its files: `large-pages` is memory, the fastest for tens of megabytes, where it can be had.
+    #[arg(long, value_name = "PLACE", default_value = "temp-dir", value_parser = named(&FilePlace::ALL, FilePlace::name))]
+    files_in: FilePlace,
     /// Give the command this file's bytes as stdin, through the strategy; without it, stdin is ours (`-` reads it whole).
     #[arg(long, value_name = "FILE")]
     stdin_file: Option<PathBuf>,
@@ -121,6 +124,7 @@ pub(crate) fn run(args: CaptureArgs) -> anyhow::Result<ExitCode> {
         target: args.kill,
         term_grace: args.kill_after.unwrap_or(Duration::ZERO),
     })
+    .files_in(args.files_in)
     .background(match args.background {
         // Not a thread of ours, which would end with us.
         BackgroundStreams::KeepDraining => Background::HandBack,
