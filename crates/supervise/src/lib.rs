@@ -14,6 +14,7 @@ mod send;
 mod signals;
 mod silence;
 mod supervisor;
+mod switches;
 mod told;
 pub mod tree;
 mod word;

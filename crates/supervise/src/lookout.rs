@@ -35,6 +35,15 @@ pub(crate) struct Lookout {
     pub(crate) cost: Cost,
 }
 
+/// When to look again, by the tree's age.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Next {
+    /// From here on if somebody has switched.
+    pub(crate) if_told: Duration,
+    /// Whatever happens.
+    pub(crate) at_last: Duration,
+}
+
 /// What looking has cost.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Cost {
@@ -63,10 +72,7 @@ impl Lookout {
     }
 
     /// Looks; diagnoses if nothing has moved since the last look, or if that was long ago. Says when to look again.
-    pub(crate) fn look(
-        &mut self,
-        age: Duration,
-    ) -> Result<(Option<Diagnosis>, Duration), ScanError> {
+    pub(crate) fn look(&mut self, age: Duration) -> Result<(Option<Diagnosis>, Next), ScanError> {
         let started = processor_time();
         let pulse = self.scanner.pulse(&self.selection)?;
         self.cost.pulses += 1;
@@ -94,7 +100,11 @@ impl Lookout {
             (age / SHARE_OF_AGE).clamp(OFTEN, RARELY)
         };
         let owed = self.cost.spent.saturating_sub(GIVEN) * SHARE_OF_TIME;
-        let next = usual.max(owed.saturating_sub(age));
+        let affordable = owed.saturating_sub(age).max(SOON);
+        let next = Next {
+            if_told: age + affordable,
+            at_last: age + affordable.max(usual),
+        };
         Ok((diagnosis, next))
     }
 

@@ -7,12 +7,12 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use pipeclog_rescue::{Action, Limits, Mode};
 use pipeclog_waitgraph::report::{Confidence, VerdictName};
 use pipeclog_waitgraph::snapshot::{Pid, Snapshot};
 use pipeclog_waitgraph::{Diagnosis, Verdict, diagnose};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::account::{Account, EndedBy};
 use crate::aftermath::{self, Fate};
@@ -20,11 +20,12 @@ use crate::census::{self, Stream};
 use crate::error::{SuperviseError, system};
 use crate::event::{Event, Whose};
 use crate::keeper::{self, KEEPER_COMMAND};
-use crate::lookout::Lookout;
+use crate::lookout::{Lookout, Next};
 use crate::options::{OnDeadlock, Options, Whom};
 use crate::send;
 use crate::signals::{Came, Signals};
 use crate::silence::{CannotTell, Silence};
+use crate::switches::Switches;
 use crate::tree::{Group, Tree};
 use crate::word::{self, Word};
 
@@ -96,6 +97,8 @@ struct Supervisor<'a> {
     stopped: Duration,
     leader: Pid,
     lookout: Lookout,
+    /// None where the machine does not tell.
+    switches: Option<Switches>,
     ended_by: EndedBy,
     /// When SIGKILL follows.
     kill_at: Option<Duration>,
@@ -136,6 +139,7 @@ impl<'a> Supervisor<'a> {
             stopped: Duration::ZERO,
             leader: keeper,
             lookout: Lookout::new(keeper, keeper)?,
+            switches: Switches::of(keeper).ok(),
             ended_by: EndedBy::Itself,
             kill_at: None,
             killed: false,
@@ -157,18 +161,26 @@ impl<'a> Supervisor<'a> {
     }
 
     fn run(mut self) -> Result<(Account, Fate), SuperviseError> {
-        let mut next_look = Duration::ZERO;
+        let mut next_look = Next::default();
         let mut woke = Instant::now();
         let end = loop {
             let now = self.age();
+            // Who looks at every switch of a busy tree looks at nothing else.
+            let may_look = now >= next_look.if_told;
+            let looks_at = if may_look || self.switches.is_none() {
+                next_look.at_last
+            } else {
+                next_look.if_told
+            };
             let due = [
-                (!self.killed).then_some(next_look),
+                (!self.killed).then_some(looks_at),
                 self.kill_at,
                 self.timeout_at(),
             ];
             let due = due.into_iter().flatten().min();
             let wait = due.map(|due| due.saturating_sub(now));
-            self.wait(wait)?;
+            let looks = !self.killed && self.leader != self.keeper();
+            let is_told = self.wait(wait, may_look && looks)?;
             for came in self.signals.read() {
                 match came {
                     // This long at most was it stopped; the wait itself had been no longer than a second or so.
@@ -185,13 +197,15 @@ impl<'a> Supervisor<'a> {
                     self.lookout = Lookout::new(self.keeper(), leader)?;
                     self.started = Instant::now();
                     self.stopped = Duration::ZERO;
-                    next_look = Duration::ZERO;
+                    next_look = Next::default();
                 }
                 Word::End(end) => break end,
             }
             self.act_on_time()?;
-            if self.age() >= next_look && !self.killed && self.leader != self.keeper() {
-                next_look = self.age() + self.look()?;
+            let is_due = is_told || self.age() >= next_look.at_last;
+            // The keeper's word may just have come, or the time to kill.
+            if is_due && !self.killed && self.leader != self.keeper() {
+                next_look = self.look()?;
             }
         };
         let account = Account {
@@ -206,19 +220,27 @@ impl<'a> Supervisor<'a> {
         Ok((account, self.fate))
     }
 
-    fn wait(&self, timeout: Option<Duration>) -> Result<(), SuperviseError> {
-        let timeout = timeout.map_or(PollTimeout::NONE, |timeout| {
-            // Rounded up: poll counts milliseconds, and must not come back early again and again.
-            PollTimeout::try_from(timeout + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX)
-        });
-        let mut fds = [
-            PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.report.as_fd(), PollFlags::POLLIN),
-        ];
-        match poll(&mut fds, timeout) {
-            Ok(_) | Err(Errno::EINTR) => Ok(()),
-            Err(errno) => Err(system("wait for the command (poll)")(errno.into())),
+    /// Waits for a signal, a word of the keeper or the time; and, if asked, for a switch in the tree. Says whether there was one.
+    fn wait(
+        &mut self,
+        timeout: Option<Duration>,
+        for_switches: bool,
+    ) -> Result<bool, SuperviseError> {
+        let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
+        let input = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
+        let mut fds = vec![input(self.signals.as_fd()), input(self.report.as_fd())];
+        let switches = self.switches.iter().filter(|_| for_switches);
+        fds.extend(switches.flat_map(Switches::descriptors).map(input));
+        match poll(&mut fds, timeout.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => return Err(system("wait for the command (poll)")(errno.into())),
         }
+        let is_told = fds.iter().skip(2).any(|fd| !fd.revents().is_empty());
+        if is_told && let Some(switches) = &mut self.switches {
+            // Before the look: who switches after it is told of anew.
+            switches.forget();
+        }
+        Ok(is_told)
     }
 
     fn timeout_at(&self) -> Option<Duration> {
@@ -304,12 +326,16 @@ impl<'a> Supervisor<'a> {
         Ok(())
     }
 
-    fn look(&mut self) -> Result<Duration, SuperviseError> {
+    fn look(&mut self) -> Result<Next, SuperviseError> {
         let (diagnosis, next) = match self.lookout.look(self.age()) {
             Ok(looked) => looked,
             Err(error) => {
                 (self.tell)(&Event::Trouble(&error));
-                return Ok(Duration::from_secs(1));
+                let later = self.age() + Duration::from_secs(1);
+                return Ok(Next {
+                    if_told: later,
+                    at_last: later,
+                });
             }
         };
         if let Some(diagnosis) = diagnosis {

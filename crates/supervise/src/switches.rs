@@ -1,0 +1,141 @@
+//! When a task of the tree lets go of a processor, the kernel tells: records of task switches, by perf_event_open(2), which anybody may have
+//! of his own processes (`perf_event_paranoid` 2 or less).
+//!
+//! Who blocks for good lets go of its processor just then, so that this is when to look. It is no evidence of anything, only a reason
+//! to look now rather than later.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use perf_event::events::Software;
+use perf_event::{Builder, Sampler};
+use pipeclog_waitgraph::snapshot::Pid;
+use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
+
+/// Every fork in the tree copies an event for each processor: more than these are not worth it.
+const MOST_PROCESSORS: usize = 16;
+const ONLINE: &str = "/sys/devices/system/cpu/online";
+/// One page: that there is a record is all that is asked, so that it matters little when a full ring loses some.
+const ROOM: usize = 1;
+
+/// The switches of a process and of all whom it will start.
+pub(crate) struct Switches(Vec<Ring>);
+
+/// Those on one processor.
+struct Ring {
+    sampler: Sampler,
+    /// A duplicate of its descriptor, which it lends as a number alone.
+    descriptor: OwnedFd,
+}
+
+impl Switches {
+    /// Of this process and its descendants to be.
+    ///
+    /// # Errors
+    /// Where the machine does not tell: `perf_event_paranoid` above 2, a container's filter, many processors.
+    pub(crate) fn of(process: Pid) -> io::Result<Self> {
+        let process = i32::try_from(process.0).map_err(|_| io::ErrorKind::InvalidInput)?;
+        let online = std::fs::read_to_string(ONLINE)?;
+        let online = numbers(&online).ok_or(io::ErrorKind::InvalidData)?;
+        if online.len() > MOST_PROCESSORS {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        // A ring is of one processor, or its event is not inherited (kernel/events/core.c, perf_mmap).
+        let ourselves = pidfd_open(getpid(), PidfdFlags::empty())?;
+        let rings = online.into_iter().map(|processor| {
+            let mut builder = Builder::new(Software::DUMMY);
+            builder.observe_pid(process).one_cpu(processor);
+            builder.inherit(true).context_switch(true);
+            builder.wakeup_watermark(1).enabled(true);
+            let sampler = builder.build()?.sampled(ROOM)?;
+            let number = sampler.as_raw_fd();
+            let descriptor = pidfd_getfd(&ourselves, number, PidfdGetfdFlags::empty())?;
+            Ok(Ring {
+                sampler,
+                descriptor,
+            })
+        });
+        Ok(Self(rings.collect::<io::Result<_>>()?))
+    }
+
+    /// What is readable once somebody has switched.
+    pub(crate) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.0.iter().map(|ring| ring.descriptor.as_fd())
+    }
+
+    /// Forgets what was told, so that the descriptors are readable no more until somebody switches again.
+    pub(crate) fn forget(&mut self) {
+        for ring in &mut self.0 {
+            while ring.sampler.next_record().is_some() {}
+        }
+    }
+}
+
+/// The numbers of a list as the kernel writes it: `0-3,8`.
+fn numbers(list: &str) -> Option<Vec<usize>> {
+    let mut numbers = Vec::new();
+    for part in list.trim().split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        numbers.extend(first.parse().ok()?..=last.parse::<usize>().ok()?);
+    }
+    Some(numbers)
+}
+
+#[cfg(test)]
+#[expect(clippy::print_stdout, reason = "what is skipped is said aloud")]
+mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::process::{Command, Stdio};
+    use std::time::Duration;
+
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+    use super::*;
+
+    #[test]
+    fn a_list_of_processors_is_read_as_the_kernel_writes_it() {
+        assert_eq!(numbers("0-3,8\n"), Some(vec![0, 1, 2, 3, 8]));
+        assert_eq!(numbers("0\n"), Some(vec![0]));
+        for wrong in ["", "0-", "x", "1,,2"] {
+            assert_eq!(numbers(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_descendant_that_blocks_is_told_of() {
+        // It starts the one that blocks when it is told to, and so after the events are there.
+        let mut shell = Command::new("sh")
+            .args(["-c", "read go; cat"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a shell");
+        let mut stdin = shell.stdin.take().expect("a pipe");
+        let mut stdout = BufReader::new(shell.stdout.take().expect("a pipe"));
+        let mut echoed = |line: &str| {
+            stdin.write_all(line.as_bytes()).expect("it reads");
+            let mut echo = String::new();
+            stdout.read_line(&mut echo).expect("it writes");
+            assert!(line.ends_with(&echo), "{line:?} {echo:?}");
+        };
+        match Switches::of(Pid(shell.id())) {
+            Err(error) => println!("skipped: this machine does not tell of switches ({error})"),
+            Ok(mut switches) => {
+                echoed("go\nfirst\n");
+                // cat may still be on its way to its next read: a switch of before is told as well.
+                for _ in 0..10 {
+                    switches.forget();
+                    echoed("again\n");
+                    let mut fds: Vec<PollFd<'_>> = switches
+                        .descriptors()
+                        .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
+                        .collect();
+                    let timeout = PollTimeout::try_from(Duration::from_secs(60)).expect("short");
+                    assert_ne!(poll(&mut fds, timeout), Ok(0), "nothing in a minute");
+                }
+            }
+        }
+        drop(stdin);
+        shell.wait().expect("it ends with its stdin");
+    }
+}
