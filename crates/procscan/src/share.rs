@@ -1,5 +1,8 @@
 //! One kind of question to many processes, on several processors if there are many.
 
+use std::num::NonZero;
+use std::sync::OnceLock;
+
 /// From how many processes on a second thread pays: each costs 5 to 50 µs, nearly all of it in the kernel.
 const WORTH_A_THREAD: usize = 64;
 /// More threads than this gain little: they meet in the kernel's locks.
@@ -7,8 +10,7 @@ const MOST_THREADS: usize = 2;
 
 /// Does `work` on shares of `items`, and returns what came of each, in the order of the items.
 pub(crate) fn in_shares<T: Sync, R: Send>(items: &[T], work: impl Fn(&[T]) -> R + Sync) -> Vec<R> {
-    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let threads = (items.len() / WORTH_A_THREAD).clamp(1, processors.min(MOST_THREADS));
+    let threads = (items.len() / WORTH_A_THREAD).clamp(1, most_threads());
     let size = items.len().div_ceil(threads).max(1);
     let work = &work;
     std::thread::scope(|scope| {
@@ -25,6 +27,13 @@ pub(crate) fn in_shares<T: Sync, R: Send>(items: &[T], work: impl Fn(&[T]) -> R 
         // Eager: the own share is worked on while the others are.
         own.collect::<Vec<_>>().into_iter().chain(others).collect()
     })
+}
+
+/// Asked once: it reads half a dozen files of control groups.
+fn most_threads() -> usize {
+    static PROCESSORS: OnceLock<usize> = OnceLock::new();
+    let ask = || std::thread::available_parallelism().map_or(1, NonZero::get);
+    MOST_THREADS.min(*PROCESSORS.get_or_init(ask))
 }
 
 #[cfg(test)]

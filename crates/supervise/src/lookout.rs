@@ -1,13 +1,16 @@
 //! When to look at the tree, and how closely: often at first and then rarely, cheaply unless nothing moves.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use pipeclog_procscan::{Pulse, ScanError, Scanner, Selection};
-use pipeclog_waitgraph::snapshot::{Pid, Snapshot};
+use pipeclog_waitgraph::snapshot::{Pid, Snapshot, Tid};
 use pipeclog_waitgraph::{Diagnosis, diagnose};
 
+use crate::switches::Switches;
+
 /// Between looks at a tree that has just started.
-const OFTEN: Duration = Duration::from_millis(5);
+const OFTEN: Duration = Duration::from_millis(2);
 /// Between looks at one that is old.
 const RARELY: Duration = Duration::from_secs(1);
 /// To see whether a tree that has just fallen asleep stays so.
@@ -106,6 +109,23 @@ impl Lookout {
             at_last: age + affordable.max(usual),
         };
         Ok((diagnosis, next))
+    }
+
+    /// Has the kernel tell of switches in the tree from now on; none where it does not.
+    pub(crate) fn switches(&mut self) -> Option<Switches> {
+        let mut switches = Switches::new().ok()?;
+        let mut added = BTreeSet::new();
+        // Who was started while its parent was added is an heir, or is none: one more event does no harm, and one too few a later
+        // look.
+        for _ in 0..3 {
+            let pulse = self.scanner.pulse(&self.selection).ok()?;
+            let tasks: BTreeSet<Tid> = pulse.tasks.iter().map(|task| task.tid).collect();
+            for task in tasks.difference(&added) {
+                switches.add(*task).ok()?;
+            }
+            added = tasks;
+        }
+        Some(switches)
     }
 
     /// Diagnoses, from the first look since anything moved to one that is made now.

@@ -32,6 +32,8 @@ use crate::word::{self, Word};
 /// Between SIGTERM and SIGKILL for those who are in a deadlock, where nobody said how long: most cannot act on SIGTERM any
 /// more than on anything else.
 const DEADLOCK_GRACE: Duration = Duration::from_secs(5);
+/// The kernel is asked to tell of switches in a tree that is older than this.
+const WORTH_ASKING: Duration = Duration::from_millis(250);
 /// How long a deadlock among descendants must stand while the command itself lives on, before it is told: an inner supervisor
 /// ends its own at once.
 const BESIDE_FOR: Duration = Duration::from_secs(3);
@@ -97,8 +99,7 @@ struct Supervisor<'a> {
     stopped: Duration,
     leader: Pid,
     lookout: Lookout,
-    /// None where the machine does not tell.
-    switches: Option<Switches>,
+    switches: Told,
     ended_by: EndedBy,
     /// When SIGKILL follows.
     kill_at: Option<Duration>,
@@ -109,6 +110,15 @@ struct Supervisor<'a> {
     actions: Vec<Action>,
     told: ToldDeadlocks,
     silence: Silence,
+}
+
+/// Whether the kernel tells of switches in the tree.
+enum Told {
+    /// It was not asked: that takes some milliseconds, which a short command is not worth.
+    NotYet,
+    Yes(Switches),
+    /// It does not.
+    No,
 }
 
 /// Deadlocks are told once.
@@ -139,7 +149,7 @@ impl<'a> Supervisor<'a> {
             stopped: Duration::ZERO,
             leader: keeper,
             lookout: Lookout::new(keeper, keeper)?,
-            switches: Switches::of(keeper).ok(),
+            switches: Told::NotYet,
             ended_by: EndedBy::Itself,
             kill_at: None,
             killed: false,
@@ -167,10 +177,9 @@ impl<'a> Supervisor<'a> {
             let now = self.age();
             // Who looks at every switch of a busy tree looks at nothing else.
             let may_look = now >= next_look.if_told;
-            let looks_at = if may_look || self.switches.is_none() {
-                next_look.at_last
-            } else {
-                next_look.if_told
+            let looks_at = match self.switches {
+                Told::Yes(_) if !may_look => next_look.if_told,
+                Told::Yes(_) | Told::NotYet | Told::No => next_look.at_last,
             };
             let due = [
                 (!self.killed).then_some(looks_at),
@@ -229,14 +238,17 @@ impl<'a> Supervisor<'a> {
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         let input = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
         let mut fds = vec![input(self.signals.as_fd()), input(self.report.as_fd())];
-        let switches = self.switches.iter().filter(|_| for_switches);
-        fds.extend(switches.flat_map(Switches::descriptors).map(input));
+        if let Told::Yes(switches) = &self.switches
+            && for_switches
+        {
+            fds.extend(switches.descriptors().map(input));
+        }
         match poll(&mut fds, timeout.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(errno) => return Err(system("wait for the command (poll)")(errno.into())),
         }
         let is_told = fds.iter().skip(2).any(|fd| !fd.revents().is_empty());
-        if is_told && let Some(switches) = &mut self.switches {
+        if is_told && let Told::Yes(switches) = &mut self.switches {
             // Before the look: who switches after it is told of anew.
             switches.forget();
         }
@@ -338,6 +350,10 @@ impl<'a> Supervisor<'a> {
                 });
             }
         };
+        if matches!(self.switches, Told::NotYet) && self.age() >= WORTH_ASKING {
+            let asked = self.lookout.switches();
+            self.switches = asked.map_or(Told::No, Told::Yes);
+        }
         if let Some(diagnosis) = diagnosis {
             self.judge(diagnosis)?;
         }

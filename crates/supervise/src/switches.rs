@@ -9,19 +9,25 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use perf_event::events::Software;
 use perf_event::{Builder, Sampler};
-use pipeclog_waitgraph::snapshot::Pid;
+use pipeclog_waitgraph::snapshot::Tid;
+use rustix::io::Errno;
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 
-/// Every fork in the tree copies an event for each processor: more than these are not worth it.
-const MOST_PROCESSORS: usize = 16;
+/// Each task that is there, and each fork after that, takes an event for each processor: more than these are not worth it.
+const MOST: usize = 64;
 const ONLINE: &str = "/sys/devices/system/cpu/online";
 /// One page: that there is a record is all that is asked, so that it matters little when a full ring loses some.
 const ROOM: usize = 1;
 
-/// The switches of a process and of all whom it will start.
-pub(crate) struct Switches(Vec<Ring>);
+/// The switches of tasks, and of all whom they start from then on.
+pub(crate) struct Switches {
+    processors: Vec<usize>,
+    ourselves: OwnedFd,
+    rings: Vec<Ring>,
+}
 
-/// Those on one processor.
+/// Those of one task and its descendants on one processor. A ring is of one processor, or its event is not inherited
+/// (kernel/events/core.c, perf_mmap).
 struct Ring {
     sampler: Sampler,
     /// A duplicate of its descriptor, which it lends as a number alone.
@@ -29,43 +35,55 @@ struct Ring {
 }
 
 impl Switches {
-    /// Of this process and its descendants to be.
+    /// Of nobody yet.
+    pub(crate) fn new() -> io::Result<Self> {
+        let online = std::fs::read_to_string(ONLINE)?;
+        Ok(Self {
+            processors: numbers(&online).ok_or(io::ErrorKind::InvalidData)?,
+            ourselves: pidfd_open(getpid(), PidfdFlags::empty())?,
+            rings: Vec::new(),
+        })
+    }
+
+    /// Of this task as well, if it is still there. The first call waits for all processors, some milliseconds.
     ///
     /// # Errors
-    /// Where the machine does not tell: `perf_event_paranoid` above 2, a container's filter, many processors.
-    pub(crate) fn of(process: Pid) -> io::Result<Self> {
-        let process = i32::try_from(process.0).map_err(|_| io::ErrorKind::InvalidInput)?;
-        let online = std::fs::read_to_string(ONLINE)?;
-        let online = numbers(&online).ok_or(io::ErrorKind::InvalidData)?;
-        if online.len() > MOST_PROCESSORS {
+    /// Where the machine does not tell: `perf_event_paranoid` above 2, a container's filter, another user's task; and where it would be too
+    /// many events.
+    pub(crate) fn add(&mut self, task: Tid) -> io::Result<()> {
+        let task = i32::try_from(task.0).map_err(|_| io::ErrorKind::InvalidInput)?;
+        if self.rings.len() + self.processors.len() > MOST {
             return Err(io::ErrorKind::Unsupported.into());
         }
-        // A ring is of one processor, or its event is not inherited (kernel/events/core.c, perf_mmap).
-        let ourselves = pidfd_open(getpid(), PidfdFlags::empty())?;
-        let rings = online.into_iter().map(|processor| {
+        for processor in &self.processors {
             let mut builder = Builder::new(Software::DUMMY);
-            builder.observe_pid(process).one_cpu(processor);
+            builder.observe_pid(task).one_cpu(*processor);
             builder.inherit(true).context_switch(true);
             builder.wakeup_watermark(1).enabled(true);
-            let sampler = builder.build()?.sampled(ROOM)?;
+            let counter = match builder.build() {
+                Ok(counter) => counter,
+                Err(error) if error.raw_os_error() == Some(Errno::SRCH.raw_os_error()) => break,
+                Err(error) => return Err(error),
+            };
+            let sampler = counter.sampled(ROOM)?;
             let number = sampler.as_raw_fd();
-            let descriptor = pidfd_getfd(&ourselves, number, PidfdGetfdFlags::empty())?;
-            Ok(Ring {
+            let descriptor = pidfd_getfd(&self.ourselves, number, PidfdGetfdFlags::empty())?;
+            self.rings.push(Ring {
                 sampler,
                 descriptor,
-            })
-        });
-        Ok(Self(rings.collect::<io::Result<_>>()?))
+            });
+        }
+        Ok(())
     }
 
     /// What is readable once somebody has switched.
     pub(crate) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.0.iter().map(|ring| ring.descriptor.as_fd())
+        self.rings.iter().map(|ring| ring.descriptor.as_fd())
     }
 
     /// Forgets what was told, so that the descriptors are readable no more until somebody switches again.
     pub(crate) fn forget(&mut self) {
-        for ring in &mut self.0 {
+        for ring in &mut self.rings {
             while ring.sampler.next_record().is_some() {}
         }
     }
@@ -82,7 +100,6 @@ fn numbers(list: &str) -> Option<Vec<usize>> {
 }
 
 #[cfg(test)]
-#[expect(clippy::print_stdout, reason = "what is skipped is said aloud")]
 mod tests {
     use std::io::{BufRead, BufReader, Write};
     use std::process::{Command, Stdio};
@@ -118,7 +135,11 @@ mod tests {
             stdout.read_line(&mut echo).expect("it writes");
             assert!(line.ends_with(&echo), "{line:?} {echo:?}");
         };
-        match Switches::of(Pid(shell.id())) {
+        let added = Switches::new().and_then(|mut switches| {
+            switches.add(Tid(shell.id()))?;
+            Ok(switches)
+        });
+        match added {
             Err(error) => println!("skipped: this machine does not tell of switches ({error})"),
             Ok(mut switches) => {
                 echoed("go\nfirst\n");
