@@ -8,11 +8,9 @@
 )]
 
 use std::hint::black_box;
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use nix::sys::signal::{Signal, killpg};
+use pipeclog_benches::group::Group;
 use pipeclog_procscan::{Scanner, Selection};
 use pipeclog_waitgraph::diagnose_all;
 use pipeclog_waitgraph::snapshot::{Pid, Snapshot, Wait};
@@ -20,33 +18,16 @@ use pipeclog_waitgraph::snapshot::{Pid, Snapshot, Wait};
 /// The shell has the reading end as its stdin, and waits for the writer: that is the deadlock.
 const DEADLOCK: &str = "head -c 1000000 /dev/zero; true";
 
-/// Processes that end with the bench.
-struct Group(Vec<Child>);
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        for child in &mut self.0 {
-            let group = nix::unistd::Pid::from_raw(child.id().cast_signed());
-            let _ = killpg(group, Signal::SIGKILL);
-            let _ = child.wait();
-        }
-    }
-}
-
-fn deadlock() -> Child {
-    let (read, write) = std::io::pipe().unwrap();
-    let mut command = Command::new("sh");
-    command.args(["-c", DEADLOCK]);
-    command.stdin(Stdio::from(read)).stdout(Stdio::from(write));
-    command.process_group(0).spawn().unwrap()
-}
-
 fn reduce(criterion: &mut Criterion) {
     let mut criterion_group = criterion.benchmark_group("reduce");
     criterion_group.sample_size(20);
     for count in [1_u32, 10, 100] {
-        let family = Group((0..count).map(|_| deadlock()).collect());
-        let roots = family.0.iter().map(|child| Pid(child.id())).collect();
+        let mut family = Group::default();
+        let roots = (0..count).map(|_| {
+            let (read, write) = std::io::pipe().unwrap();
+            Pid(family.spawn(DEADLOCK, read.into(), write.into()))
+        });
+        let roots = roots.collect();
         let looks = blocked(&Selection::Tree(roots), count as usize);
         assert!(
             !diagnose_all(&looks).is_empty(),

@@ -9,41 +9,16 @@
 #![expect(clippy::print_stdout, reason = "what is skipped is said aloud")]
 
 use std::hint::black_box;
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use nix::sys::signal::{Signal, killpg};
+use pipeclog_benches::group::Group;
 use pipeclog_procscan::{Scanner, Selection};
 use pipeclog_waitgraph::snapshot::{Pid, Wait};
 
 /// Processes of the herd, in threes: a shell, and two that hold a dozen ends of one pipe.
 const HERD: usize = 600;
-
-/// Processes that end with the bench.
-struct Group(Vec<Child>);
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        for child in &mut self.0 {
-            let _ = killpg(
-                nix::unistd::Pid::from_raw(child.id().cast_signed()),
-                Signal::SIGKILL,
-            );
-            let _ = child.wait();
-        }
-    }
-}
-
-fn spawn(script: &str) -> Child {
-    let mut command = Command::new("sh");
-    command
-        .args(["-c", script])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null());
-    command.process_group(0).spawn().unwrap()
-}
 
 fn scans(criterion: &mut Criterion) {
     let dozen = |from: &str| (3..10).map(|fd| format!("{fd}{from} ")).collect::<String>();
@@ -52,10 +27,14 @@ fn scans(criterion: &mut Criterion) {
         dozen(">&1"),
         dozen("<&0")
     );
-    let _herd = Group((0..HERD / 3).map(|_| spawn(&herd)).collect());
+    let mut group = Group::default();
+    for _ in 0..HERD / 3 {
+        group.spawn(&herd, Stdio::null(), Stdio::null());
+    }
     // The reader lives, and never reads.
-    let hang = Group(vec![spawn("head -c 1000000 /dev/zero | sleep 100000")]);
-    let tree = Selection::Tree(vec![Pid(hang.0[0].id())]);
+    let hang = "head -c 1000000 /dev/zero | sleep 100000";
+    let hang = group.spawn(hang, Stdio::null(), Stdio::null());
+    let tree = Selection::Tree(vec![Pid(hang)]);
     let mut scanner = Scanner::new("/proc").unwrap();
     let hangs = |task: &pipeclog_waitgraph::snapshot::Task| matches!(task.wait, Wait::Write { .. });
     let first = loop {
@@ -70,20 +49,20 @@ fn scans(criterion: &mut Criterion) {
         std::thread::yield_now();
     };
 
-    let mut group = criterion.benchmark_group("look");
-    group
+    let mut looks = criterion.benchmark_group("look");
+    looks
         .sample_size(20)
         .measurement_time(Duration::from_secs(5));
-    group.bench_function("pulse of a family", |b| {
+    looks.bench_function("pulse of a family", |b| {
         b.iter(|| black_box(scanner.pulse(&tree).unwrap()))
     });
-    group.bench_function("family and all holders", |b| {
+    looks.bench_function("family and all holders", |b| {
         b.iter(|| black_box(scanner.scan(&tree).unwrap()))
     });
-    group.bench_function("second look", |b| {
+    looks.bench_function("second look", |b| {
         b.iter(|| black_box(scanner.confirm(&tree, &first).unwrap()))
     });
-    group.bench_function("whole machine", |b| {
+    looks.bench_function("whole machine", |b| {
         b.iter(|| black_box(scanner.scan(&Selection::Machine).unwrap()));
     });
     for (name, command) in [
@@ -106,9 +85,9 @@ fn scans(criterion: &mut Criterion) {
             println!("skipped: {program} is not installed");
             continue;
         }
-        group.bench_function(name, |b| b.iter(|| black_box(run().is_ok())));
+        looks.bench_function(name, |b| b.iter(|| black_box(run().is_ok())));
     }
-    group.finish();
+    looks.finish();
 }
 
 criterion_group!(benches, scans);

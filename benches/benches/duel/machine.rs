@@ -4,11 +4,10 @@
 //! hang among them.
 
 use std::hint::black_box;
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use nix::sys::signal::{Signal, killpg};
+use pipeclog_benches::group::Group;
 use pipeclog_procscan::{Scanner, Selection};
 use pipeclog_scenario::goals::Goal;
 use pipeclog_scenario::goals::Wanted::{self, AtLeast};
@@ -102,9 +101,13 @@ pub(crate) fn measure(effort: Effort, wants: impl Fn(&str) -> bool) -> Vec<Goal>
 /// The milliseconds of each method, by round.
 fn fight(effort: Effort) -> Vec<(&'static str, Vec<f64>)> {
     let herd = HERD[effort as usize];
-    let mut group = Group((0..herd).map(|_| sleeper()).collect());
+    let mut group = Group::default();
+    for _ in 0..herd {
+        let (read, write) = std::io::pipe().expect("a pipe");
+        group.spawn(SLEEPER, read.into(), write.into());
+    }
     let hang = "head -c 1000000 /dev/zero | sleep 100000";
-    group.0.push(spawn(hang, Stdio::null(), Stdio::null()));
+    group.spawn(hang, Stdio::null(), Stdio::null());
     // The first run warms up, and tells what is installed.
     let methods = METHODS.iter().filter(|method| (method.run)());
     let mut methods: Vec<(&Method, Vec<f64>)> =
@@ -128,30 +131,6 @@ fn fight(effort: Effort) -> Vec<(&'static str, Vec<f64>)> {
         .into_iter()
         .map(|(method, times)| (method.name, times))
         .collect()
-}
-
-/// Processes that end with the bench.
-struct Group(Vec<Child>);
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        for child in &mut self.0 {
-            let group = nix::unistd::Pid::from_raw(child.id().cast_signed());
-            let _ = killpg(group, Signal::SIGKILL);
-            let _ = child.wait();
-        }
-    }
-}
-
-fn spawn(script: &str, stdin: Stdio, stdout: Stdio) -> Child {
-    let mut command = Command::new("sh");
-    command.args(["-c", script]).stdin(stdin).stdout(stdout);
-    command.process_group(0).spawn().expect("a shell")
-}
-
-fn sleeper() -> Child {
-    let (read, write) = std::io::pipe().expect("a pipe");
-    spawn(SLEEPER, read.into(), write.into())
 }
 
 /// Runs another's program; `false` where it is not installed.

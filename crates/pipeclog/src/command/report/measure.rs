@@ -18,7 +18,7 @@ use pipeclog_scenario::scenario::Scenario;
 use pipeclog_scenario::script::{Op, Size, WriteSize};
 use pipeclog_scenario::throughput::Throughput;
 
-use super::workshop::Workshop;
+use super::workshop::{self, Workshop};
 use crate::interrupt::{self, Interrupted};
 use crate::run::{self, Trial};
 
@@ -30,13 +30,13 @@ const QUICK_LAYOUTS: [Layout; 2] = [Layout::Stdout, Layout::Stderr];
 
 /// Everything.
 pub(super) fn all(effort: Effort, jobs: usize) -> anyhow::Result<Results> {
-    let workshop = Workshop::open()?;
-    let mut results = untimed(&workshop, effort, jobs)?;
+    let mut results = verdicts(effort, jobs)?;
+    // From here on a signal kills at once, so that nothing may be left that has to be removed.
     let duels = throughput::duels(effort);
     let peaks = peaks(&run::pool()?, &duels)?;
     results.throughput = Some(duel(&duels, &peaks)?);
     results.contest = match effort {
-        Effort::Full => workshop.contest()?,
+        Effort::Full => workshop::contest()?,
         Effort::Quick => None,
     };
     Ok(results)

@@ -2,12 +2,14 @@
 
 use std::ffi::OsString;
 use std::io::Write as _;
+use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::Context as _;
 use pipeclog_harness::check::shipped::{self, Shipped};
 use pipeclog_scenario::goals::{self, Contest};
+use rustix::fs::MemfdFlags;
 use tempfile::TempDir;
 
 use crate::out::Sink;
@@ -53,31 +55,31 @@ impl Workshop {
     pub(super) fn folder(&self) -> &Path {
         self.folder.path()
     }
+}
 
-    /// Measures us beside other crates; nothing unless `cargo` runs this program from a clone.
-    pub(super) fn contest(&self) -> anyhow::Result<Option<Contest>> {
-        let Some(cargo) = Cargo::that_runs_this() else {
-            return Ok(None);
-        };
-        note(
-            "building the other crates that capture, and measuring them beside ours: some minutes",
-        );
-        let file = self.folder().join("contest.json");
-        let file_text = file.to_string_lossy();
-        let options = [
-            "--package",
-            "pipeclog-benches",
-            "--bench",
-            "duel",
-            "--",
-            "--json",
-            &file_text,
-        ];
-        if !cargo.run("bench", &options)? {
-            return Ok(None);
-        }
-        read(&file).map(Some)
+/// Measures us beside other crates; nothing unless `cargo` runs this program from a clone.
+pub(super) fn contest() -> anyhow::Result<Option<Contest>> {
+    let Some(cargo) = Cargo::that_runs_this() else {
+        return Ok(None);
+    };
+    note("building the other crates that capture, and measuring them beside ours: some minutes");
+    // A file without a name: whatever ends us while they are measured leaves none behind.
+    let file = rustix::fs::memfd_create("contest", MemfdFlags::CLOEXEC)
+        .context("failed to make a memory file for what the duel measures")?;
+    let path = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
+    let options = [
+        "--package",
+        "pipeclog-benches",
+        "--bench",
+        "duel",
+        "--",
+        "--json",
+        &path,
+    ];
+    if !cargo.run("bench", &options)? {
+        return Ok(None);
     }
+    read(Path::new(&path)).map(Some)
 }
 
 fn read(path: &Path) -> anyhow::Result<Contest> {
