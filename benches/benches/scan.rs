@@ -12,11 +12,13 @@ use std::hint::black_box;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use pipeclog_benches::group::Group;
 use pipeclog_procscan::{Scanner, Selection};
 use pipeclog_waitgraph::snapshot::{Pid, Wait};
 
+/// Seven ends of the pipes that it has anyway.
+const MORE: &str = "3<&0 4>&1 5<&0 6>&1 7<&0 8>&1 9<&0";
 /// Processes of the herd, in threes: a shell, and two that hold a dozen ends of one pipe.
 const HERD: usize = 600;
 
@@ -90,5 +92,37 @@ fn scans(criterion: &mut Criterion) {
     looks.finish();
 }
 
-criterion_group!(benches, scans);
+/// What a look at the whole machine costs by the number of processes, and of descriptors that each has beside three.
+fn growth(criterion: &mut Criterion) {
+    let mut looks = criterion.benchmark_group("growth");
+    looks
+        .sample_size(10)
+        .warm_up_time(Duration::from_secs(1))
+        .measurement_time(Duration::from_secs(3));
+    let mut scanner = Scanner::new("/proc").unwrap();
+    for (descriptors, counts) in [("", &[100, 1000, 10_000][..]), (MORE, &[1000])] {
+        let mut group = Group::default();
+        let mut there = 0;
+        for count in counts {
+            for _ in there..*count {
+                let (read, write) = std::io::pipe().unwrap();
+                let sleeper = format!("exec sleep 100000 {descriptors}");
+                group.spawn(&sleeper, read.into(), write.into());
+            }
+            there = *count;
+            let more = descriptors.split_whitespace().count();
+            let name = |what: &str| format!("{what}, {more} descriptors more");
+            looks.throughput(Throughput::Elements(*count));
+            looks.bench_function(BenchmarkId::new(name("who is blocked"), count), |b| {
+                b.iter(|| black_box(scanner.pulse(&Selection::Machine).unwrap()));
+            });
+            looks.bench_function(BenchmarkId::new(name("whole machine"), count), |b| {
+                b.iter(|| black_box(scanner.scan(&Selection::Machine).unwrap()));
+            });
+        }
+    }
+    looks.finish();
+}
+
+criterion_group!(benches, scans, growth);
 criterion_main!(benches);

@@ -1,7 +1,7 @@
 //! A file that the child writes, on our side.
 
 use std::fs::File;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use memmap2::Mmap;
 use rustix::fs::{Mode, OFlags};
@@ -34,10 +34,7 @@ impl OutputFile {
     /// The child's end of a file without a name, and ours.
     pub(crate) fn new(file: File) -> Result<(ChildEnd, OutputFile), Error> {
         // Append: after a truncation by the child, its next write follows, and leaves no hole of zeros.
-        if let (Ok(ours), Ok(theirs)) = (anew(&file, OFlags::empty()), anew(&file, OFlags::APPEND))
-        {
-            // A memory file's first description is not counted by the kernel as one that writes.
-            let file = ours.into();
+        if let Ok(theirs) = anew(&file, OFlags::APPEND) {
             let description = Description::Ours;
             return Ok((ChildEnd::Given(theirs), OutputFile { file, description }));
         }
@@ -127,8 +124,8 @@ fn is_in_memory(file: &File) -> bool {
 }
 
 /// The same file through another description.
-fn anew(file: &File, more: OFlags) -> rustix::io::Result<OwnedFd> {
-    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+pub(crate) fn anew(file: impl AsFd, more: OFlags) -> rustix::io::Result<OwnedFd> {
+    let path = format!("/proc/self/fd/{}", file.as_fd().as_raw_fd());
     let flags = OFlags::RDWR | OFlags::CLOEXEC | more;
     rustix::fs::open(path, flags, Mode::empty())
 }

@@ -14,7 +14,7 @@
 //! opens `/dev/stderr` anew with truncation gets EPERM once something stands in it, where a
 //! temporary file would lose the text.
 
-use rustix::fs::{MemfdFlags, SealFlags};
+use rustix::fs::{MemfdFlags, OFlags, SealFlags};
 use rustix::io::Errno;
 
 use super::Method;
@@ -23,7 +23,7 @@ use crate::channel::Plumbing;
 use crate::engine::Poll;
 use crate::spawn::ChildEnd;
 use crate::stream::Source;
-use crate::{Error, Strategy};
+use crate::{Error, Strategy, output_file};
 
 pub(super) const METHOD: Method = Method::Safe {
     plumb: |input| Plumbing::new(input, memory_file("stdout")?, memory_file("stderr")?),
@@ -41,5 +41,8 @@ fn memory_file(name: &str) -> Result<(ChildEnd, Source), Error> {
         })?;
     rustix::fs::fcntl_add_seals(&fd, SealFlags::SHRINK | SealFlags::SEAL)
         .map_err(|errno| Error::system("seal a memory file", errno))?;
-    shared(fd.into())
+    // Through a description that the kernel counts as one that writes, which the first of a memory file is not: else it could not tell
+    // whether anybody else has the file open.
+    let counted = output_file::anew(&fd, OFlags::empty());
+    shared(counted.unwrap_or(fd).into())
 }

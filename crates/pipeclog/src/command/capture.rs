@@ -113,6 +113,12 @@ pub(crate) fn run(args: CaptureArgs) -> anyhow::Result<ExitCode> {
             args.strategy
         );
     }
+    if args.files_in == FilePlace::LargePages && args.strategy != Strategy::TempFile {
+        anyhow::bail!(
+            "{} takes no --files-in: of all strategies, temp_file alone has files that may stand elsewhere",
+            args.strategy
+        );
+    }
     let command = Command::new(program).args(arguments);
     let mut capture = Capture::new(
         args.strategy,

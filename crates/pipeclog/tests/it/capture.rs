@@ -134,6 +134,19 @@ fn wrong_input_is_a_clear_error_with_code_2_and_nothing_runs() {
             ],
             "/no/such/file",
         ),
+        (
+            vec![
+                "capture",
+                "-s",
+                "memfd",
+                "--files-in",
+                "large-pages",
+                "--",
+                "echo",
+                "ran",
+            ],
+            "temp_file alone",
+        ),
         (vec!["capture", "-s", "poll"], "COMMAND"),
         (vec!["capture", "--", "echo", "ran"], "--strategy"),
     ];
