@@ -20,6 +20,7 @@ pub(crate) fn run(source: &dyn Source, first: &Snapshot, memo: &mut Memo) -> Opt
     memo.freezers.clear();
     let mut second = first.clone();
     second.scan.at_ms = machine_file(source, "uptime", boot_ms).unwrap_or(0);
+    second.scan.dropped_before = 0;
     second.scan.forks_before = machine_file(source, "stat", forks);
     let mut sockets = Sockets::default();
     let mut anybody_moved = false;

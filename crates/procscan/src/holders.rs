@@ -50,6 +50,7 @@ impl Holders<'_> {
             Need::Fifo(file) => self.fifo(file),
             // These name processes by themselves.
             Need::Process(_)
+            | Need::Run(_)
             | Need::Children(_)
             | Need::AnyChild(_)
             | Need::Traced(_)

@@ -26,6 +26,8 @@ pub(crate) enum Need {
     PtySlave(u32),
     /// A process.
     Process(Pid),
+    /// The run of a process ([`pipeclog_waitgraph::run`]): whoever of it lives may signal the process.
+    Run(Pid),
     /// The children of a process: all of them.
     Children(Pid),
     /// The same for a wait that any of them ends: once one is known to live on, the others change nothing.

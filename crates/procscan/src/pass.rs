@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use pipeclog_waitgraph::run::{Kin, Runs};
 use pipeclog_waitgraph::snapshot::{
-    Facet, FileLock, GapKind, Listing, Pid, Process, SCHEMA_VERSION, Scan, Snapshot, Untrusted,
+    Facet, FileLock, GapKind, Listing, Observer, Pid, Process, SCHEMA_VERSION, Scan, Snapshot,
+    Untrusted,
 };
 
 use crate::gaps::{Gaps, Owner};
@@ -37,6 +39,8 @@ pub(crate) struct Pass<'a> {
     family: BTreeSet<u32>,
     processes: BTreeMap<u32, Process>,
     needs: BTreeSet<Need>,
+    /// Who may signal whom, of those that were listed.
+    runs: Runs,
     /// Who is traced by whom, of those who were asked: only if somebody waits for children, and each once.
     tracers: BTreeMap<u32, Option<u32>>,
 }
@@ -64,6 +68,7 @@ pub(crate) fn run(
     let listing = pass.follow()?;
     pass.add_unread();
     let timers = pass.timer_counts();
+    let observer = pass.observer();
     let forks_after = machine_file(source, "stat", forks);
     let mut text = Vec::new();
     let kernel = source
@@ -85,6 +90,8 @@ pub(crate) fn run(
             real_timers: timers.map(|counts| counts.real),
             posix_timers: timers.map(|counts| counts.posix),
             observer_uid: pass.facts.uid,
+            observer: Some(observer),
+            dropped_before: 0,
         },
         processes: pass.processes.into_values().collect(),
         locks: pass.locks.unwrap_or_default(),
@@ -130,6 +137,7 @@ impl<'a> Pass<'a> {
             family: BTreeSet::new(),
             processes: BTreeMap::new(),
             needs: BTreeSet::new(),
+            runs: Runs::new([], Observer::default()),
             tracers: BTreeMap::new(),
         }
     }
@@ -246,6 +254,7 @@ impl<'a> Pass<'a> {
         };
         self.sockets.fill(self.source, &mut process, &mut self.gaps);
         self.needs.extend(needs::of(&process, kinship));
+        self.needs.insert(Need::Run(Pid(pid)));
         self.processes.insert(pid, process);
     }
 
@@ -284,6 +293,7 @@ impl<'a> Pass<'a> {
     }
 
     fn close(&mut self) {
+        self.runs = self.sort_into_runs();
         let mut done: BTreeSet<Need> = BTreeSet::new();
         loop {
             let open: Vec<Need> = self.needs.difference(&done).copied().collect();
@@ -320,6 +330,7 @@ impl<'a> Pass<'a> {
             Need::Children(parent) | Need::AnyChild(parent) => self.children(parent),
             Need::Traced(tracer) => self.traced_by(tracer),
             Need::Process(pid) => BTreeSet::from([pid.0]),
+            Need::Run(pid) => self.runs.of(pid).into_iter().map(|pid| pid.0).collect(),
             Need::Locks(file) => {
                 let locks = self.known_locks().iter().filter(|lock| lock.file == file);
                 let pids = locks.flat_map(|lock| lock.holder.iter().chain(&lock.waiters));
@@ -338,6 +349,31 @@ impl<'a> Pass<'a> {
         let programs = self.stats.values().filter(|stat| !stat.is_kernel_worker());
         let children = programs.filter(|stat| stat.ppid == parent.0);
         children.map(|stat| stat.pid).collect()
+    }
+
+    fn sort_into_runs(&self) -> Runs {
+        let programs = self.stats.values().filter(|stat| !stat.is_kernel_worker());
+        let kin = programs.map(|stat| Kin {
+            pid: Pid(stat.pid),
+            ppid: Pid(stat.ppid),
+            pgrp: stat.pgrp,
+            session: stat.session,
+            tty_nr: u64::from(stat.tty_nr),
+        });
+        Runs::new(kin, self.observer())
+    }
+
+    /// This process and whoever started it; nobody where the root is another namespace's, or a recording without it.
+    fn observer(&self) -> Observer {
+        let me = stat(self.source, "self", &mut Vec::new());
+        let own = me.ok();
+        let parent = |stat: &&Stat| self.stats.get(&stat.ppid);
+        let line = std::iter::successors(own.as_ref(), parent).take(self.stats.len() + 1);
+        Observer {
+            line: line.map(|stat| Pid(stat.pid)).collect(),
+            helpers: self.memo.helpers.clone(),
+            group: own.as_ref().map_or(0, |stat| stat.pgrp),
+        }
     }
 
     /// Those whom a process traces, and which wait4(2) reports as well. Only they say so: all are asked, once.
@@ -420,7 +456,11 @@ fn living_thread(source: &dyn Source, pid: u32) -> Option<u32> {
     tids.into_iter().find(|&tid| tid != pid)
 }
 
-fn stat(source: &dyn Source, pid: u32, text: &mut Vec<u8>) -> Result<Stat, ReadError> {
+fn stat(
+    source: &dyn Source,
+    pid: impl std::fmt::Display,
+    text: &mut Vec<u8>,
+) -> Result<Stat, ReadError> {
     let path = format!("{pid}/stat");
     source.read(&path, text)?;
     Stat::parse(text).map_err(|_| ReadError::new("parse", &path, Cause::Malformed))

@@ -86,6 +86,12 @@ impl Scanner {
         }
     }
 
+    /// Tells of a process that works for this one, and signals others at its word alone: it then counts for nobody who could
+    /// signal those who are looked at, as this process and whoever started it do not.
+    pub fn is_helped_by(&mut self, pid: Pid) {
+        self.memo.helpers.push(pid);
+    }
+
     /// Makes one pass.
     ///
     /// # Errors

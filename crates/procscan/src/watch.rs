@@ -1,9 +1,9 @@
-//! Looking on: as many looks as a verdict takes, and no more.
+//! Looking on: as many looks as a verdict takes, and no more of them kept than show something of their own.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-use pipeclog_waitgraph::snapshot::Snapshot;
+use pipeclog_waitgraph::snapshot::{Process, Snapshot, Timeout, Wait};
 
 use crate::scanner::{ScanError, Scanner, Selection};
 
@@ -30,8 +30,75 @@ pub(crate) fn run(
             None => scanner.scan(selection)?,
         };
         looks.push(next);
+        thin(&mut looks);
     }
     Ok(looks)
+}
+
+/// Drops looks that show nothing of their own, however long the window: the first and the last two stay, and of those between
+/// them the ones in which somebody who still lives does what no other look shows.
+fn thin(looks: &mut Vec<Snapshot>) {
+    let mut at = 1;
+    while at + 2 < looks.len() {
+        if is_told_by_others(looks, at) {
+            let dropped = looks.remove(at);
+            if let Some(next) = looks.get_mut(at) {
+                next.scan.dropped_before += 1 + dropped.scan.dropped_before;
+            }
+        } else {
+            at += 1;
+        }
+    }
+}
+
+fn is_told_by_others(looks: &[Snapshot], at: usize) -> bool {
+    let (Some(look), Some(last)) = (looks.get(at), looks.last()) else {
+        return false;
+    };
+    let others = || looks.iter().enumerate().filter(|(other, _)| *other != at);
+    let lives = |process: &&Process| {
+        let now = last.process(process.pid);
+        now.is_some_and(|now| now.start_ticks == process.start_ticks)
+    };
+    look.processes.iter().filter(lives).all(|process| {
+        process.tasks.iter().all(|task| {
+            others().any(|(_, other)| {
+                let tasks = other.process(process.pid).map(|process| &process.tasks);
+                let same = tasks
+                    .into_iter()
+                    .flatten()
+                    .find(|same| same.tid == task.tid);
+                same.is_some_and(|same| is_same_deed(&same.wait, &task.wait))
+            })
+        })
+    })
+}
+
+/// Whether two waits are the same but for how long they last, and for which lock of the process.
+fn is_same_deed(a: &Wait, b: &Wait) -> bool {
+    let may_end = |timeout: &Timeout| *timeout != Timeout::Never;
+    match (a, b) {
+        (Wait::Sleep { .. }, Wait::Sleep { .. }) => true,
+        (Wait::Futex { timeout: a, .. }, Wait::Futex { timeout: b, .. }) => {
+            may_end(a) == may_end(b)
+        }
+        (
+            Wait::Poll {
+                set: a,
+                timeout: ta,
+                ..
+            },
+            Wait::Poll {
+                set: b,
+                timeout: tb,
+                ..
+            },
+        ) => a == b && may_end(ta) == may_end(tb),
+        (Wait::Epoll { fd: a, timeout: ta }, Wait::Epoll { fd: b, timeout: tb }) => {
+            a == b && may_end(ta) == may_end(tb)
+        }
+        _ => a == b,
+    }
 }
 
 #[expect(

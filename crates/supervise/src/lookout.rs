@@ -61,8 +61,10 @@ pub struct Cost {
 impl Lookout {
     /// `root` is the keeper: whoever the command's processes leave behind becomes its child.
     pub(crate) fn new(root: Pid, leader: Pid) -> Result<Self, ScanError> {
+        let mut scanner = Scanner::new("/proc")?;
+        scanner.is_helped_by(root);
         Ok(Self {
-            scanner: Scanner::new("/proc")?,
+            scanner,
             selection: Selection::Tree(vec![root]),
             leader,
             pulse: None,

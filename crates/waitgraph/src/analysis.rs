@@ -6,6 +6,8 @@ use crate::awaited::{Assumption, BreakKind};
 use crate::certificate::{Certificate, Member};
 use crate::descriptor::Table;
 use crate::graph::Graph;
+use crate::kin;
+use crate::run::{Kin, Runs};
 use crate::snapshot::{Pid, Process, Snapshot};
 use crate::terminal::note_bytes_under_way;
 use crate::waiting::{Waiting, note_awaited_signals, resolve};
@@ -27,6 +29,7 @@ pub(crate) enum Tier {
 /// Two looks, resolved.
 pub(crate) struct Analysis<'a> {
     pub(crate) world: World<'a>,
+    pub(crate) runs: Runs,
     waits: Vec<Waiting>,
     index: BTreeMap<TaskId, usize>,
 }
@@ -34,6 +37,8 @@ pub(crate) struct Analysis<'a> {
 impl<'a> Analysis<'a> {
     pub(crate) fn new(first: &'a Snapshot, second: &'a Snapshot) -> Self {
         let world = World::new(first, second);
+        let observer = second.scan.observer.clone().unwrap_or_default();
+        let runs = Runs::new(second.processes.iter().map(Kin::from), observer);
         let mut waits: Vec<Waiting> = world
             .tasks()
             .into_iter()
@@ -48,6 +53,7 @@ impl<'a> Analysis<'a> {
             .collect();
         Self {
             world,
+            runs,
             waits,
             index,
         }
@@ -90,51 +96,75 @@ impl<'a> Analysis<'a> {
         wakers
     }
 
-    /// The certificate of the deadlock of `reach`: all that one of the deadlocked hangs on.
-    pub(crate) fn certificate(&self, reach: &BTreeSet<TaskId>) -> Certificate {
-        let mut assumptions = self.family_assumptions(reach);
-        let mut members = Vec::with_capacity(reach.len());
-        for waiting in reach.iter().filter_map(|id| self.waiting(*id)) {
-            let Some((process, task)) = self.world.task(waiting.task) else {
-                continue;
-            };
+    /// The certificate of the deadlock of `reach`, which `graph` left: all that one of the deadlocked hangs on, and whoever could
+    /// signal these.
+    pub(crate) fn certificate(&self, graph: &Graph, reach: &BTreeSet<TaskId>) -> Certificate {
+        let relatives = kin::relatives(self, graph, reach);
+        let asleep: BTreeSet<TaskId> = reach.union(&relatives.asleep).copied().collect();
+        let mut assumptions = self.family_assumptions(&asleep);
+        assumptions.extend(self.nobody_signals(relatives.awake));
+        assumptions.extend(self.own_helpers(graph, reach));
+        for waiting in asleep.iter().filter_map(|id| self.waiting(*id)) {
             assumptions.extend(waiting.assumptions.iter().cloned());
-            assumptions.extend(self.helpers_left_out(waiting, reach));
-            members.push(Member {
-                task: waiting.task,
-                start_ticks: process.start_ticks,
-                wait: task.wait.clone(),
-                awaited: waiting.awaited.clone(),
-            });
+            assumptions.extend(self.helpers_left_out(waiting, &asleep));
         }
         Certificate {
-            members,
+            members: self.members(reach),
+            relatives: self.members(&relatives.asleep),
             assumptions,
         }
     }
 
-    fn helpers_left_out(&self, waiting: &Waiting, reach: &BTreeSet<TaskId>) -> Vec<Assumption> {
-        let outside = waiting.wakers().into_iter().filter(|w| !reach.contains(w));
-        outside
-            .filter_map(|task| {
-                let runtime = self.waiting(task)?.helper_of?;
-                let name = self.world.task(task)?.1.comm.clone();
-                Some(Assumption::InertHelper {
-                    task,
-                    name,
-                    runtime,
-                })
+    fn members(&self, tasks: &BTreeSet<TaskId>) -> Vec<Member> {
+        let member = |id: &TaskId| {
+            let (process, task) = self.world.task(*id)?;
+            Some(Member {
+                task: *id,
+                start_ticks: process.start_ticks,
+                wait: task.wait.clone(),
+                awaited: self.waiting(*id)?.awaited.clone(),
             })
-            .collect()
+        };
+        tasks.iter().filter_map(member).collect()
+    }
+
+    fn nobody_signals(&self, awake: BTreeSet<Pid>) -> Option<Assumption> {
+        let is_shown = self.world.second.scan.observer.is_some();
+        (!is_shown || !awake.is_empty()).then_some(Assumption::NoSignal { pids: awake })
+    }
+
+    pub(crate) fn is_helper(&self, task: TaskId) -> bool {
+        self.waiting(task).is_some_and(|w| w.helper_of.is_some())
+    }
+
+    /// Helpers of the members' own runtimes, which could signal as any thread could.
+    fn own_helpers(&self, graph: &Graph, reach: &BTreeSet<TaskId>) -> Vec<Assumption> {
+        let pids: BTreeSet<Pid> = reach.iter().map(|task| task.pid).collect();
+        let of_members = pids.iter().flat_map(|pid| self.of_process(*pid));
+        let awake = of_members.filter(|w| !graph.is_deadlocked(w.task));
+        awake.filter_map(|w| self.inert(w.task)).collect()
+    }
+
+    fn inert(&self, task: TaskId) -> Option<Assumption> {
+        Some(Assumption::InertHelper {
+            task,
+            name: self.world.task(task)?.1.comm.clone(),
+            runtime: self.waiting(task)?.helper_of?,
+        })
+    }
+
+    fn helpers_left_out(&self, waiting: &Waiting, asleep: &BTreeSet<TaskId>) -> Vec<Assumption> {
+        let outside = waiting.wakers().into_iter().filter(|w| !asleep.contains(w));
+        outside.filter_map(|task| self.inert(task)).collect()
     }
 
     /// What is taken for granted of processes that could not be read, or not be seen.
-    fn family_assumptions(&self, reach: &BTreeSet<TaskId>) -> BTreeSet<Assumption> {
+    fn family_assumptions(&self, asleep: &BTreeSet<TaskId>) -> BTreeSet<Assumption> {
         let mut assumptions = BTreeSet::new();
         if !self.world.is_complete() {
             assumptions.insert(Assumption::NobodyMissed);
         }
-        let members: BTreeSet<Pid> = reach.iter().map(|t| t.pid).collect();
+        let members: BTreeSet<Pid> = asleep.iter().map(|t| t.pid).collect();
         for pid in self.unread_relatives(&members) {
             assumptions.insert(Assumption::HoldsNothing { pid });
         }

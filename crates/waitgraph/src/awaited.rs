@@ -215,6 +215,12 @@ pub enum Assumption {
         /// The N of /dev/pts/N.
         index: u32,
     },
+    /// None of these, who belong to the run of a member ([`crate::run`]) and are not asleep for good, signals a member. Nobody
+    /// in particular where the looks do not show the run.
+    NoSignal {
+        /// Who they are.
+        pids: BTreeSet<Pid>,
+    },
     /// The scan may have missed a process that was just started (or left others out on purpose), and it holds no end.
     NobodyMissed,
 }

@@ -15,6 +15,9 @@ use crate::world::TaskId;
 pub struct Certificate {
     /// The deadlocked set, in ascending order.
     pub members: Vec<Member>,
+    /// Others of the members' run ([`crate::run`]), who could signal one: asleep for good too, with all that they hang on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub relatives: Vec<Member>,
     /// What the claim takes for granted beyond the closed world; empty in a strict one.
     pub assumptions: BTreeSet<Assumption>,
 }

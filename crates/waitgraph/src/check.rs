@@ -17,6 +17,7 @@ use crate::world::TaskId;
 
 mod needed;
 mod object;
+mod signals;
 mod terminal;
 
 use needed::{Needed, exited};
@@ -78,15 +79,15 @@ pub fn check(
     if !complete && !certificate.assumptions.contains(&Assumption::NobodyMissed) {
         return refuse("the scan may have missed a process, and that is not among its assumptions");
     }
-    let members = certificate.members.iter().map(|m| m.task).collect();
+    let claimed = || certificate.members.iter().chain(&certificate.relatives);
     let checker = Checker {
         first,
         second,
         certificate,
-        members,
+        members: claimed().map(|m| m.task).collect(),
     };
     let mut flows = Vec::new();
-    for member in &certificate.members {
+    for member in claimed() {
         let found = checker.member(member).map_err(|why| Refusal {
             task: Some(member.task),
             why,
@@ -100,6 +101,7 @@ pub fn check(
     }
     checker
         .family()
+        .and_then(|()| checker.nobody_signals())
         .map_err(|why| Refusal { task: None, why })?;
     Ok(Proof {
         certificate: certificate.clone(),
@@ -110,6 +112,7 @@ struct Checker<'a> {
     first: &'a Snapshot,
     second: &'a Snapshot,
     certificate: &'a Certificate,
+    /// All that are claimed to be asleep for good: the deadlocked, and their relatives.
     members: BTreeSet<TaskId>,
 }
 
@@ -209,10 +212,9 @@ impl Checker<'_> {
     /// none of them.
     fn family(&self) -> Result<(), &'static str> {
         let members: Vec<&Process> = self
-            .certificate
             .members
             .iter()
-            .filter_map(|m| self.second.process(m.task.pid))
+            .filter_map(|m| self.second.process(m.pid))
             .collect();
         let is_member = |pid: Pid| members.iter().any(|m| m.pid == pid);
         let started = members.iter().map(|m| m.start_ticks).min();

@@ -222,7 +222,9 @@ impl<'a> Examination<'a> {
         let Told { start, cycle } = loops::told(&self.analysis, graph, target)?;
         let members = graph.reach(start);
         // A certificate that the checker refuses is worth nothing, whoever made it.
-        let proof = self.check(&self.analysis.certificate(&members)).ok()?;
+        let proof = self
+            .check(&self.analysis.certificate(graph, &members))
+            .ok()?;
         // Who merely hangs on the loop may hang there by a full channel, which cures nothing when it is made bigger.
         let kind = self.kind(
             &cycle

@@ -163,7 +163,8 @@ pub(crate) fn closed_world(analysis: &Analysis<'_>, target: Pid, verdict: &Verdi
         return Vec::new();
     };
     let mut sentences = vec![
-        "no signal comes from outside these processes".to_owned(),
+        "no signal comes from outside those who were started together: none from a person, another job of the shell, init, or whoever asks"
+            .to_owned(),
         "nobody unseen holds an end: none in another pid namespace, none passed through a socket in flight".to_owned(),
     ];
     let scan = &analysis.world.second.scan;

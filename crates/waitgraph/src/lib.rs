@@ -17,6 +17,7 @@ pub mod gap;
 mod graph;
 mod headline;
 mod inert;
+mod kin;
 mod leak;
 mod loops;
 mod objects;
@@ -25,6 +26,7 @@ pub mod redact;
 pub mod reduce;
 pub mod render;
 pub mod report;
+pub mod run;
 #[cfg(feature = "schema")]
 mod schema;
 pub mod snapshot;

@@ -265,7 +265,8 @@ fn futex(world: &World<'_>, id: TaskId) -> String {
 }
 
 /// An assumption in words.
-pub(crate) fn assumption(world: &World<'_>, assumption: &Assumption) -> String {
+pub(crate) fn assumption(analysis: &Analysis<'_>, assumption: &Assumption) -> String {
+    let world = &analysis.world;
     match assumption {
         Assumption::InertHelper { task, name, runtime } => {
             let runtime = match runtime {
@@ -307,8 +308,37 @@ pub(crate) fn assumption(world: &World<'_>, assumption: &Assumption) -> String {
         Assumption::TerminalSettled { index } => {
             format!("no byte is under way inside the terminal /dev/pts/{index}, whose kernel worker no look shows (the looks are less than 100 ms apart)")
         }
+        Assumption::NoSignal { pids } => nobody_signals(analysis, pids),
         Assumption::NobodyMissed => {
             "no process that was started during the look, or left out of it, holds an end of these channels".to_owned()
         }
     }
+}
+
+/// At most this many who could signal are named.
+const NAMED: usize = 4;
+
+/// Those first of whom it is known why they may act; who waits for them comes after.
+fn nobody_signals(analysis: &Analysis<'_>, pids: &BTreeSet<Pid>) -> String {
+    if pids.is_empty() {
+        return "nobody who was started with these signals one of them (these looks do not show who that is)".to_owned();
+    }
+    let why = |pid: Pid| {
+        let mut breaks = analysis.of_process(pid).flat_map(|w| &w.breaks);
+        breaks.next().map(|b| b.why.as_str())
+    };
+    let (act, wait): (Vec<Pid>, Vec<Pid>) = pids.iter().partition(|pid| why(**pid).is_some());
+    let told = act.iter().chain(&wait).take(NAMED).map(|pid| {
+        let name = name_of(&analysis.world, *pid);
+        why(*pid).map_or(name.clone(), |why| format!("{name}, which {why}"))
+    });
+    let mut told: Vec<String> = told.collect();
+    match pids.len().saturating_sub(NAMED) {
+        0 => {}
+        more => told.push(format!("{more} more")),
+    }
+    format!(
+        "nobody who lives on and was started with these signals one of them: {}",
+        told.join("; ")
+    )
 }

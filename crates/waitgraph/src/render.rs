@@ -107,6 +107,14 @@ fn inside(found: &Inside) -> String {
 }
 
 /// `3 d 4 h`, `5 h 2 min`, `12 min`, `47 s`, `300 ms`.
+/// From the first look to the last, on a clock that counts hundredths of a second (proc_uptime(5)).
+fn window(report: &Report) -> String {
+    match report.observed_ms {
+        0 => "less than 10 ms".to_owned(),
+        ms => duration(ms),
+    }
+}
+
 fn duration(ms: u64) -> String {
     let (s, min, h, d) = (ms / 1000, ms / 60_000, ms / 3_600_000, ms / 86_400_000);
     match (d, h, min, s) {

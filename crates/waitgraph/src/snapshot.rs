@@ -68,6 +68,24 @@ pub struct Scan {
     pub posix_timers: Option<u32>,
     /// Effective user of the observer.
     pub observer_uid: u32,
+    /// Looks that were taken between the one before and this one, and not kept, since they showed nothing of their own.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub dropped_before: u32,
+    /// Who looked; `None` in looks of an older version, which have not the whole run of those whom they show
+    /// ([`crate::run`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observer: Option<Observer>,
+}
+
+/// Who looked: nobody of these signals those whom they look at, until they have seen.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Observer {
+    /// It, its parent, and so on to the first process in sight.
+    pub line: Vec<Pid>,
+    /// Processes that work for it, and signal others at its word alone.
+    pub helpers: Vec<Pid>,
+    /// Its process group; 0 where that is another namespace's.
+    pub group: u32,
 }
 
 /// Whether a pass saw every process. A process missed could hold the other end, so an open listing proves nothing.
@@ -277,6 +295,14 @@ pub struct Peek {
     pub capacity_bytes: Option<u64>,
     /// The first bytes that are stuck.
     pub head: Untrusted,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks for a reference"
+)]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 impl Snapshot {

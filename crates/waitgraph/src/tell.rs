@@ -114,14 +114,17 @@ pub(crate) fn report(
         fix,
         assumptions: assumptions
             .map(|a| Assumed {
-                text: phrase::assumption(world, a),
+                text: phrase::assumption(analysis, a),
                 assumption: a.clone(),
             })
             .collect(),
         closed_world: evidence::closed_world(analysis, target, verdict),
         gaps: evidence::gaps(analysis, target, &part.told),
         beside,
-        looks: looks.len(),
+        looks: looks
+            .iter()
+            .map(|look| 1 + usize::try_from(look.scan.dropped_before).unwrap_or(0))
+            .sum(),
         observed_ms: observed_ms(looks),
         certificate,
     }

@@ -2,7 +2,7 @@
 
 use pipeclog_waitgraph::descriptor::Table;
 use pipeclog_waitgraph::snapshot::{
-    Abi, Freezer, GoProgram, Listing, Namespaces, PosixTimers, SCHEMA_VERSION, Scan, Tid,
+    Abi, Freezer, GoProgram, Listing, Namespaces, Observer, PosixTimers, SCHEMA_VERSION, Scan, Tid,
 };
 use pipeclog_waitgraph::wait::{ChildSet, Syscall};
 
@@ -101,6 +101,8 @@ fn look() -> Snapshot {
             real_timers: None,
             posix_timers: None,
             observer_uid: 0,
+            dropped_before: 0,
+            observer: Some(Observer::default()),
         },
         processes: vec![
             observer,

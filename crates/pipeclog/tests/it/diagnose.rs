@@ -26,6 +26,73 @@ fn a_deadlock_is_proven_and_told_in_the_first_line() {
     );
 }
 
+/// The same below a script, with somebody beside it who sleeps and then ends it: `$killer` is a shell that waits for a `sleep`.
+fn hung_beside_a_killer(killer: &str, then: &str) -> crate::run::Ran {
+    shell(&format!(
+        "d=$(mktemp -d); mkfifo $d/go; \
+         sh -c 'pipeclog capture -s wait_then_read -- head -c 70000 /dev/zero >/dev/null 2>&1 & c=$!; \
+                {killer} & echo $c $! >$0/go; wait $c' $d & top=$!; \
+         read parent killer <$d/go; \
+         until child=$(pgrep -P $parent) && grep -q '^1 ' /proc/$child/syscall; do kill -0 $parent; done; \
+         until sleep=$(pgrep -P $killer sleep); do kill -0 $killer; done; \
+         {then}; kill -KILL $killer $sleep $top $parent $child; rm -r $d"
+    ))
+}
+
+#[test]
+fn a_sibling_that_sleeps_before_it_kills_leaves_no_proof_and_is_named_and_once_it_has_gone_there_is_one()
+ {
+    // An orphan is nobody's child any more, but of the same session and run as long as who adopts it is.
+    let ran = hung_beside_a_killer(
+        "(sleep 600; kill $c)",
+        "pipeclog diagnose --format json --save $d/looks $parent; echo; echo code $?; \
+         echo sleep $sleep killer $killer; pipeclog diagnose --from $d/looks $parent; \
+         kill -KILL $killer $sleep; while kill -0 $sleep; do :; done; \
+         pipeclog diagnose $parent",
+    );
+    let first = ran.stdout.split("\ncode ").next().unwrap_or_default();
+    let report: serde_json::Value = serde_json::from_str(first).unwrap();
+    assert_eq!(report["verdict"], "deadlocked", "{ran:?}");
+    assert_eq!(report["confidence"], "probable", "{ran:?}");
+    assert_eq!(
+        report["assumptions"].as_array().unwrap().len(),
+        1,
+        "{ran:?}"
+    );
+    assert_eq!(
+        report["assumptions"][0]["assumption"]["assumes"],
+        "no_signal"
+    );
+    let told = report["assumptions"][0]["text"].as_str().unwrap();
+    assert!(
+        told.contains("sleep (") && told.contains("which waits with a timeout"),
+        "{told}"
+    );
+    let after = ran.stdout.split("\ncode ").nth(1).unwrap_or_default();
+    assert!(
+        after.contains("\ndeadlock, probable: pipeclog ("),
+        "{after}"
+    );
+    assert!(after.contains("\ndeadlock, proven: pipeclog ("), "{after}");
+}
+
+#[test]
+fn a_timeout_above_a_deadlock_leaves_no_proof_and_is_named() {
+    let ran = shell(
+        "d=$(mktemp -d); mkfifo $d/go; \
+         timeout 600 sh -c 'pipeclog capture -s wait_then_read -- head -c 70000 /dev/zero >/dev/null 2>&1 & echo $! >$0/go; wait' $d & top=$!; \
+         read parent <$d/go; \
+         until child=$(pgrep -P $parent) && grep -q '^1 ' /proc/$child/syscall; do kill -0 $parent; done; \
+         pipeclog diagnose $parent; code=$?; kill $top; wait $top; rm -r $d; exit $code",
+    );
+    assert_eq!(ran.code, 3, "{ran:?}");
+    assert!(ran.stdout.starts_with("deadlock, probable: "), "{ran:?}");
+    assert!(
+        ran.stdout.contains("signals one of them: timeout ("),
+        "{ran:?}"
+    );
+}
+
 #[test]
 fn what_was_saved_gives_the_same_diagnosis() {
     let folder = tempfile::tempdir().unwrap();

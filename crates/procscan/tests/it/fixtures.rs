@@ -22,7 +22,7 @@ fn every_recorded_tree_gives_its_diagnosis() {
             seen += 1;
         }
     }
-    assert!(seen >= 8, "{seen} cases in {CASES}");
+    assert!(seen >= 9, "{seen} cases in {CASES}");
 }
 
 fn check(case: &Path) {
@@ -38,6 +38,11 @@ fn check(case: &Path) {
     let found: Value = serde_json::from_str(&text).unwrap();
     for field in ["verdict", "confidence"] {
         assert_eq!(found[field], expected[field], "{name}: {text}");
+    }
+    if let Some(wanted) = expected["assumes"].as_array() {
+        let assumptions = found["assumptions"].as_array().unwrap().iter();
+        let assumed: Vec<&Value> = assumptions.map(|a| &a["assumption"]["assumes"]).collect();
+        assert_eq!(assumed, wanted.iter().collect::<Vec<_>>(), "{name}: {text}");
     }
     let gaps = &looks[1].gaps;
     let kinds: BTreeSet<String> = gaps

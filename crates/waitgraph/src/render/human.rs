@@ -4,7 +4,7 @@ use crate::classes::ClassText;
 use crate::report::{Kind, Report, ReportMember, VerdictName};
 
 use super::prose::Prose;
-use super::{Width, command, condensed, duration, inside, title};
+use super::{Width, command, condensed, duration, inside, title, window};
 
 /// Characters of a command line that are shown at most.
 const COMMAND_CHARS: usize = 100;
@@ -164,7 +164,7 @@ fn facts(text: &mut Prose, report: &Report) {
     text.wrapped(&format!(
         "evidence: {} looks in {}",
         report.looks,
-        duration(report.observed_ms)
+        window(report)
     ));
 }
 

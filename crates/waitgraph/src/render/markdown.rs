@@ -6,7 +6,7 @@ use crate::report::Report;
 use crate::untrusted::markdown_text;
 
 use super::diagram::flowchart;
-use super::{HEAD_CHARS, command, condensed, duration, inside, title};
+use super::{HEAD_CHARS, command, condensed, duration, inside, title, window};
 
 /// The report as GitHub-flavoured Markdown: headline, table of who takes part, why, fix, and the loop as a diagram.
 pub fn markdown(report: &Report) -> String {
@@ -35,7 +35,7 @@ fn one(text: &mut String, report: &Report) {
             text,
             "Class: `{class}`. Evidence: {} looks in {}.\n",
             report.looks,
-            duration(report.observed_ms)
+            window(report)
         );
     }
     if let Some(culprit) = &report.culprit {

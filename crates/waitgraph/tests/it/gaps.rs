@@ -6,7 +6,7 @@ use pipeclog_waitgraph::descriptor::{Access, Table};
 use pipeclog_waitgraph::diagnose::diagnose;
 use pipeclog_waitgraph::redact::redact;
 use pipeclog_waitgraph::report::{Confidence, VerdictName};
-use pipeclog_waitgraph::snapshot::{Facet, Gap, GapKind, Listing, Peek, Pid};
+use pipeclog_waitgraph::snapshot::{Facet, Gap, GapKind, Listing, Observer, Peek, Pid};
 
 use crate::deadlocks::wait_then_read;
 use crate::scene::*;
@@ -55,12 +55,26 @@ fn an_unreadable_ancestor_makes_it_probable() {
 
 /// A container whose init nobody may look into, and whose trees never made a session of their own: `/proc` says 0 for all.
 #[test]
-fn an_unreadable_init_of_the_same_session_is_counted_in_the_closed_world() {
+fn an_unreadable_init_of_the_same_session_holds_nothing_and_signals_nobody_if_it_started_whoever_looks()
+ {
     let mut s = wait_then_read();
     s.process(1, 0, "init", wait_any()).unreadable().session(0);
     for pid in [812, 813] {
         s.edit(pid).session(0);
     }
+    // One that a container began with may well be the script that ends the others.
+    let report = s.diagnose(812).report().clone();
+    let assumed: Vec<_> = report.assumptions.iter().map(|a| &a.assumption).collect();
+    assert_eq!(
+        assumed,
+        [&Assumption::NoSignal {
+            pids: [Pid(1)].into()
+        }]
+    );
+    s.scan.observer = Some(Observer {
+        line: vec![Pid(900), Pid(1)],
+        ..Observer::default()
+    });
     let report = s.diagnose(812).report().clone();
     assert_eq!(report.confidence, Confidence::Proven);
 }

@@ -8,8 +8,8 @@ use pipeclog_waitgraph::descriptor::{
 };
 use pipeclog_waitgraph::diagnose::{Diagnosis, diagnose};
 use pipeclog_waitgraph::snapshot::{
-    Abi, FileLock, Freezer, Gap, GoProgram, Listing, Namespaces, Peek, Pid, PosixTimers, Process,
-    SCHEMA_VERSION, Scan, Signals, Snapshot, State, Task, Tid,
+    Abi, FileLock, Freezer, Gap, GoProgram, Listing, Namespaces, Observer, Peek, Pid, PosixTimers,
+    Process, SCHEMA_VERSION, Scan, Signals, Snapshot, State, Task, Tid,
 };
 use pipeclog_waitgraph::wait::{
     ChildSet, FifoMode, FutexScope, LockKind, PollEntry, SignalSet, Syscall, Timeout, Wait,
@@ -46,6 +46,12 @@ impl Scene {
                 real_timers: Some(0),
                 posix_timers: Some(0),
                 observer_uid: 0,
+                dropped_before: 0,
+                // Who looks shares the group of all, so that only descent makes a run.
+                observer: Some(Observer {
+                    group: 100,
+                    ..Observer::default()
+                }),
             },
             moving: Vec::new(),
         }

@@ -7,7 +7,7 @@ use pipeclog_waitgraph::channel::Channel;
 use pipeclog_waitgraph::check::check;
 use pipeclog_waitgraph::class::Class;
 use pipeclog_waitgraph::diagnose::{Verdict, diagnose};
-use pipeclog_waitgraph::report::{Confidence, Report, VerdictName};
+use pipeclog_waitgraph::report::{Assumed, Confidence, Report, VerdictName};
 use pipeclog_waitgraph::snapshot::{Pid, Snapshot, Tid};
 use pipeclog_waitgraph::wait::{Timeout, Wait};
 use proptest::prelude::*;
@@ -207,6 +207,7 @@ fn the_checker_refuses_bytes_under_way_whatever_is_assumed() {
             member(10, poll(&[(5, POLLIN)]), 5, watched),
             member(11, write(1), 1, What::Room { channel }),
         ],
+        relatives: Vec::new(),
         assumptions: [Assumption::TerminalSettled { index: 3 }].into(),
     };
     let refusal = check(&looks[0], &looks[1], &claim).unwrap_err().to_string();
@@ -310,15 +311,18 @@ proptest! {
             let (far, close) = (diagnose(&far, pid).report().clone(), diagnose(&close, pid).report().clone());
             prop_assert_eq!(far.verdict, close.verdict);
             let Some(certificate) = &close.certificate else { continue };
-            let awaited = certificate.members.iter().flat_map(|m| &m.awaited);
-            let terminals: std::collections::BTreeSet<_> = awaited
+            let claimed = certificate.members.iter().chain(&certificate.relatives);
+            let awaited = claimed.flat_map(|m| &m.awaited);
+            let mut assumptions: std::collections::BTreeSet<_> = awaited
                 .filter_map(|a| match a.what.channel() {
                     Some(Channel::Pty { index, .. }) => Some(Assumption::TerminalSettled { index: *index }),
                     _ => None,
                 })
                 .collect();
-            prop_assert_eq!(far.confidence, Confidence::Proven);
-            prop_assert_eq!(&certificate.assumptions, &terminals);
+            assumptions.extend(far.assumptions.iter().map(|a| a.assumption.clone()));
+            let lacks_only_silence = |a: &Assumed| matches!(a.assumption, Assumption::NoSignal { .. });
+            prop_assert!(far.assumptions.iter().all(lacks_only_silence));
+            prop_assert_eq!(&certificate.assumptions, &assumptions);
         }
     }
 }

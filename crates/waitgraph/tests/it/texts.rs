@@ -52,7 +52,8 @@ does not help: proc.wait(timeout=...) and then proc.stdout.read(): the child is 
      buffer, not the pipe.
 
 in the closed world where:
-  - no signal comes from outside these processes
+  - no signal comes from outside those who were started together: none from a person, another job of
+    the shell, init, or whoever asks
   - nobody unseen holds an end: none in another pid namespace, none passed through a socket in
     flight
 ";
@@ -79,16 +80,17 @@ fn the_gravest_comes_first_and_what_was_asked_about_after_it() {
     s.edit(812).with(|p| p.ppid = Pid(700));
     let report = s.diagnose(700).report().clone();
     assert_ne!(report.verdict, VerdictName::Deadlocked);
-    assert_eq!(report.finding, Finding::Proven);
+    // The supervisor could end it by a signal.
+    assert_eq!(report.finding, Finding::Suspected);
     let text = render::human(&report, render::Width::Unlimited);
     assert!(
-        text.starts_with("deadlock, proven: python3 (812)"),
+        text.starts_with("deadlock, probable: python3 (812)"),
         "{text}"
     );
     let own = "\nsupervisor (700), which was asked about:\n  ";
     assert!(text.contains(own), "{text}");
     let page = render::markdown(&report);
-    assert!(page.starts_with("**deadlock, proven"), "{page}");
+    assert!(page.starts_with("**deadlock, probable"), "{page}");
     assert!(render::dot(&report).contains("n1 -> n0"));
 }
 
