@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use pipeclog_procscan::parse::Status;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// Those that ask a program to end, as timeout(1) takes them, and those that a program may use as it likes.
 const PASSED_ON: [Signal; 6] = [
@@ -64,6 +65,13 @@ impl Signals {
     /// Those that the command must not have blocked.
     pub(crate) fn added(&self) -> &SigSet {
         &self.added
+    }
+
+    /// Whether any waits to be read.
+    pub(crate) fn have_come(&self) -> bool {
+        let mut fds = [PollFd::from_borrowed_fd(self.fd.as_fd(), PollFlags::IN)];
+        // What cannot be asked is taken to have come: then it is asked again.
+        poll(&mut fds, Some(&Timespec::default())) != Ok(0)
     }
 
     /// What has come, oldest first as far as the kernel keeps an order.

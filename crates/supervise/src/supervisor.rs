@@ -354,6 +354,14 @@ impl<'a> Supervisor<'a> {
             let asked = self.lookout.switches();
             self.switches = asked.map_or(Told::No, Told::Yes);
         }
+        if self.signals.have_come() {
+            // The tree has yet to get it from us, and it may be what somebody there waits for.
+            let now = self.age();
+            return Ok(Next {
+                if_told: now,
+                at_last: now,
+            });
+        }
         if let Some(diagnosis) = diagnosis {
             self.judge(diagnosis)?;
         }

@@ -20,7 +20,7 @@ const PIPE: &str = "r, w = os.pipe()";
 const SOCKET: &str = "r, w = [s.detach() for s in socket.socketpair()]";
 
 #[expect(clippy::print_stdout, reason = "a skipped test says so")]
-fn is_here(program: &str) -> bool {
+pub(crate) fn is_here(program: &str) -> bool {
     let is_here = shell(&format!("{program} --version")).code == 0;
     if !is_here {
         println!("skipped: no {program} here");

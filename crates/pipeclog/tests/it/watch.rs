@@ -1,5 +1,6 @@
 //! `pipeclog watch`: timeout(1) side by side, what it says of a hang, and that nothing outlives it.
 
+use crate::leaked::is_here;
 use crate::marked::{Mark, VARIABLE};
 use crate::run::{Ran, pipeclog, shell};
 
@@ -372,4 +373,27 @@ fn what_came_of_it_is_written_as_json_and_junit_and_annotated() {
     // A file that cannot be made is known before anything runs.
     let ran = shell("pipeclog watch --json /no/such/place/a.json -- echo ran");
     assert_eq!((ran.code, ran.stdout.as_str()), (125, ""), "{ran:?}");
+}
+
+/// And a deadlock is none as long as a signal is on its way through us: the program below waits for each.
+#[test]
+#[expect(clippy::print_stdout, reason = "a skipped test says so")]
+fn signals_meet_nobody_else_when_numbers_are_passed_on_at_once() {
+    const ROUNDS: usize = 1000;
+    let alone = "unshare --user --map-root-user --pid --fork --mount-proc";
+    if !is_here("python3") {
+        return;
+    }
+    let namespaces = shell(&format!("{alone} true"));
+    if namespaces.code != 0 {
+        println!("skipped: {}", namespaces.stderr);
+        return;
+    }
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/reuse.py");
+    let program = env!("CARGO_BIN_EXE_pipeclog");
+    let ran = shell(&format!("{alone} python3 {script} {program} {ROUNDS}"));
+    let passed_on = ran.stdout.strip_suffix(" passed on, 0 wrong\n");
+    let passed_on: Option<usize> = passed_on.and_then(|count| count.parse().ok());
+    // Another process of the machine may come in between, but not often.
+    assert!(passed_on.is_some_and(|count| count * 2 > ROUNDS), "{ran:?}");
 }
