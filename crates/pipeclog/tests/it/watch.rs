@@ -377,7 +377,6 @@ fn what_came_of_it_is_written_as_json_and_junit_and_annotated() {
 
 /// And a deadlock is none as long as a signal is on its way through us: the program below waits for each.
 #[test]
-#[expect(clippy::print_stdout, reason = "a skipped test says so")]
 fn signals_meet_nobody_else_when_numbers_are_passed_on_at_once() {
     const ROUNDS: usize = 1000;
     let alone = "unshare --user --map-root-user --pid --fork --mount-proc";
