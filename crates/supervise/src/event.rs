@@ -20,6 +20,9 @@ pub enum Event<'a> {
         /// Whether the command itself is stuck.
         whose: Whose,
     },
+    /// The command has ended by itself, or by a signal that nobody here sent, after it was stuck: that no process which was
+    /// started with it would signal one of the stuck was all that kept the last diagnosis from being a proof.
+    WasStuck(&'a Diagnosis),
     /// A channel of the deadlock was made larger.
     Rescued(&'a Action),
     /// The command is ended for want of time or of output: what everybody waited for.

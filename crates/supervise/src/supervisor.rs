@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use pipeclog_rescue::{Action, Limits, Mode};
-use pipeclog_waitgraph::report::{Confidence, VerdictName};
+use pipeclog_waitgraph::awaited::Assumption;
+use pipeclog_waitgraph::report::{Assumed, Report, VerdictName};
 use pipeclog_waitgraph::snapshot::{Pid, Snapshot};
 use pipeclog_waitgraph::{Diagnosis, Verdict, diagnose};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::account::{Account, EndedBy};
+use crate::account::{Account, EndedBy, Ending};
 use crate::aftermath::{self, Fate};
 use crate::census::{self, Stream};
 use crate::error::{SuperviseError, system};
@@ -128,6 +129,8 @@ struct ToldDeadlocks {
     /// Since when one has stood beside.
     beside_since: Option<Duration>,
     beside: bool,
+    /// The last diagnosis, if it lacks nothing of a proof but that nobody signals, and no deadlock was told.
+    unsure: Option<Diagnosis>,
 }
 
 impl<'a> Supervisor<'a> {
@@ -217,6 +220,13 @@ impl<'a> Supervisor<'a> {
                 next_look = self.look()?;
             }
         };
+        if let Some(diagnosis) = self.told.unsure.take()
+            && self.diagnosis.is_none()
+            && end != Ending::Exited(0)
+        {
+            (self.tell)(&Event::WasStuck(&diagnosis));
+            self.diagnosis = Some(diagnosis);
+        }
         let account = Account {
             end,
             ended_by: self.ended_by,
@@ -397,15 +407,15 @@ impl<'a> Supervisor<'a> {
     fn judge(&mut self, diagnosis: Diagnosis) -> Result<(), SuperviseError> {
         let is_own =
             matches!(diagnosis.verdict(), Verdict::Deadlocked { proof, .. } if proof.is_strict());
-        let is_beside = diagnosis.report().beside.iter().any(|report| {
-            report.verdict == VerdictName::Deadlocked && report.confidence == Confidence::Proven
-        });
+        let is_beside = diagnosis.report().beside.iter().any(lacks_only_silence);
         let now = self.age();
         self.told.beside_since = is_beside.then(|| self.told.beside_since.unwrap_or(now));
         let stands = self
             .told
             .beside_since
             .is_some_and(|since| now >= since + BESIDE_FOR);
+        let is_unsure = !is_own && lacks_only_silence(diagnosis.report());
+        self.told.unsure = is_unsure.then(|| diagnosis.clone());
         if is_own && !self.told.own {
             self.told.own = true;
             if self.actions.is_empty() {
@@ -459,6 +469,12 @@ impl<'a> Supervisor<'a> {
         });
         self.diagnosis = Some(diagnosis);
     }
+}
+
+/// Whether a report is of a deadlock that is proven, or would be if nobody who was started with its members signalled one.
+fn lacks_only_silence(report: &Report) -> bool {
+    let is_silence = |assumed: &Assumed| matches!(assumed.assumption, Assumption::NoSignal { .. });
+    report.verdict == VerdictName::Deadlocked && report.assumptions.iter().all(is_silence)
 }
 
 /// Whether `pid` is below `root` in the last look.

@@ -188,6 +188,13 @@ fn tell(args: &WatchArgs, event: &Event<'_>, teller: &mut Teller) {
                 });
             }
         }
+        Event::WasStuck(diagnosis) => {
+            let text = render::human(diagnosis.report(), table::text_width());
+            teller.tell(format!(
+                "pipeclog watch: before it ended, the command was stuck:\n{}\n",
+                text.trim_end()
+            ));
+        }
         Event::Rescued(action) => {
             teller.tell(format!(
                 "pipeclog watch: {}\n",
@@ -244,6 +251,9 @@ fn annotate(event: &Event<'_>, annotations: &mut Annotations, teller: &mut Telle
             for holder in *holders {
                 add(Level::Warning, "left behind", &left_behind(holder));
             }
+        }
+        Event::WasStuck(diagnosis) => {
+            add(Level::Error, "deadlock", &diagnosis.report().headline);
         }
         Event::Rescued(_) | Event::Sends(_) | Event::Trouble(_) => {}
     }

@@ -146,6 +146,24 @@ fn a_deadlock_is_explained_and_ended_with_124() {
 }
 
 #[test]
+fn a_deadlock_that_somebody_beside_it_will_end_is_let_go_on_and_told_when_it_has_ended() {
+    // Below the command, and below an intermediate that has gone, so that the keeper has adopted it.
+    let killers = [
+        "(sleep 2; kill -TERM $$) &",
+        "((sleep 2; kill -TERM $$) &);",
+    ];
+    for killer in killers {
+        let ran = shell(&format!(
+            "export PATH; pipeclog watch -- sh -c '{killer} exec {DEADLOCK}'"
+        ));
+        assert_eq!(ran.code, 143, "{killer}: {ran:?}");
+        let told = "before it ended, the command was stuck:\ndeadlock, probable: pipeclog (";
+        assert!(ran.stderr.contains(told), "{killer}: {ran:?}");
+        assert!(!ran.stderr.contains("proven"), "{killer}: {ran:?}");
+    }
+}
+
+#[test]
 fn a_deadlock_that_is_waited_on_lasts_until_the_timeout() {
     let ran = shell(&format!(
         "pipeclog watch --on-deadlock wait --timeout 2 -- {DEADLOCK}"
