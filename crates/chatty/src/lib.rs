@@ -10,6 +10,7 @@
 
 mod args;
 mod descend;
+mod knot;
 mod ledger;
 mod process;
 mod signals;

@@ -176,6 +176,7 @@ impl<'a> Process<'a> {
             }
             Step::Fifo { path, access, then } => self.use_fifo(path, *access, *then)?,
             Step::Accept => accept()?,
+            Step::Knot(knot) => crate::knot::tie(self.prefix, knot)?,
             Step::Stop => signals::stop().map_err(|error| Failure::io("stop", error))?,
             Step::Endless => {}
             // Done by the caller.
@@ -334,7 +335,7 @@ enum AfterError {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the script asks for the sleep")]
-fn sleep(duration: Duration) {
+pub(crate) fn sleep(duration: Duration) {
     std::thread::sleep(duration);
 }
 
@@ -346,7 +347,7 @@ fn compute(duration: Duration) {
 }
 
 /// park may wake for no reason; it is the futex that matters.
-fn park() -> ! {
+pub(crate) fn park() -> ! {
     loop {
         std::thread::park();
     }
@@ -370,7 +371,7 @@ fn set_capacity(descriptor: Descriptor, bytes: u64) -> Result<(), Failure> {
     set.map(drop).map_err(|error| Failure::io(what(), error))
 }
 
-fn accept() -> Result<(), Failure> {
+pub(crate) fn accept() -> Result<(), Failure> {
     let accepted =
         TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.accept());
     accepted

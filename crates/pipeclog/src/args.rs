@@ -98,6 +98,7 @@ pub(crate) enum Command {
 
 /// Which trials, and how.
 #[derive(Debug, Args)]
+#[command(after_long_help = crate::codes::PROVE)]
 pub(crate) struct Prove {
     /// Run only trials whose name (`scenario/strategy`) contains all of these.
     #[arg(value_name = "FILTER")]

@@ -5,6 +5,7 @@ mod out;
 mod repro;
 
 mod args;
+mod codes;
 mod command;
 mod interrupt;
 mod near;

@@ -1,4 +1,15 @@
 //! From a diagnosis to what could be done about it: pure.
+//!
+//! The one rule of what may be done on which evidence, for every command:
+//!
+//! - Nothing without a certificate that the checker has passed, of a deadlock that a full channel is part of.
+//! - A channel is made larger on any such certificate, be it that it rests on assumptions ([`Plan::assumptions`], which are told first): it
+//!   takes no byte out, stops nobody, and wakes none but who waits for room there. Where an assumption is wrong, a buffer is larger than it had
+//!   to be.
+//! - A pipe goes to disk on a strict certificate alone ([`Plan::may_spool`]): readers are stopped for it and bytes held back, and one more
+//!   reader, whom an assumption left out, would get them out of order.
+//!
+//! `--close-leaked` is another matter ([`crate::close_leaked`]): a leak has no certificate, so that it is done on request alone.
 
 use pipeclog_waitgraph::channel::Channel;
 use pipeclog_waitgraph::check::Proof;
@@ -6,7 +17,7 @@ use pipeclog_waitgraph::report::Kind;
 use pipeclog_waitgraph::snapshot::{Pid, Snapshot};
 use pipeclog_waitgraph::{Diagnosis, Verdict, diagnose};
 
-/// The full channels of a proven artificial deadlock, and a way to each.
+/// The full channels of a certified artificial deadlock, and a way to each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     /// The certificate that it stands on.
@@ -15,6 +26,16 @@ pub struct Plan {
     pub candidates: Vec<Candidate>,
     /// The deadlock in one sentence, safe for a terminal.
     pub headline: String,
+    /// What the certificate takes for granted, in sentences, safe for a terminal; none of a strict one.
+    pub assumptions: Vec<String>,
+}
+
+impl Plan {
+    /// Whether readers may be stopped and bytes taken out on this evidence.
+    #[must_use]
+    pub fn may_spool(&self) -> bool {
+        self.proof.is_strict()
+    }
 }
 
 /// A full channel, by a descriptor of a process that waits for room in it.
@@ -174,6 +195,11 @@ pub fn of(diagnosis: &Diagnosis) -> Result<Plan, Refusal> {
             proof: proof.clone(),
             candidates,
             headline,
+            assumptions: report
+                .assumptions
+                .iter()
+                .map(|assumed| assumed.text.clone())
+                .collect(),
         }),
     }
 }

@@ -378,7 +378,7 @@ fn first(plan: &Plan, look: &Snapshot) -> Result<Takeable, SpoolError> {
     let mut first_error = None;
     for candidate in &plan.candidates {
         let found = match &candidate.channel {
-            Channel::Pipe { inode } => readers::of(look, &plan.proof, *inode),
+            Channel::Pipe { inode } => readers::of(look, plan, *inode),
             other => Err(SpoolError::NotAPipe(other.clone())),
         };
         match found {

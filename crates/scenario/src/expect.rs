@@ -7,6 +7,7 @@ use pipeclog_waitgraph::report::{Confidence, Report, VerdictName};
 use serde::{Deserialize, Serialize};
 
 use crate::outcome::{EndedBy, Hang};
+use crate::shape::Shape;
 
 /// What must come of a trial.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +39,9 @@ pub struct ExpectedHang {
     /// The class that the engine names, where the processes do not show which it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine: Option<EngineClass>,
+    /// Who must wait for whom, where that was seen elsewhere and is acted out; any will do if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shape: Option<Shape>,
 }
 
 /// The class that the engine names for a hang of another.
@@ -126,6 +130,7 @@ impl ExpectedHang {
             class,
             told,
             engine: None,
+            shape: None,
         }
     }
 
@@ -155,7 +160,14 @@ impl ExpectedHang {
         let is_proven =
             report.verdict == VerdictName::Deadlocked && report.confidence == Confidence::Proven;
         let ended_by_proof = hang.ended_by == EndedBy::Proof;
-        (!is_named || ended_by_proof != is_proven).then(found)
+        if !is_named || ended_by_proof != is_proven {
+            return Some(found());
+        }
+        let shape = self.shape.as_ref()?;
+        let seen = Shape::of(finding);
+        // The parent of the trial may stand before those whose shape is meant.
+        let is_same = seen.is_like(shape) || Shape::below_target(finding).is_like(shape);
+        (!is_same).then(|| format!("another wait-for graph: {seen}; expected: {shape}"))
     }
 }
 

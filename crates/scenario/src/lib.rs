@@ -21,6 +21,7 @@ pub mod predict;
 pub mod repro;
 pub mod scenario;
 pub mod script;
+pub mod shape;
 pub mod strategy;
 pub mod throughput;
 pub mod verify;

@@ -330,6 +330,9 @@ pub enum NotModelled {
         "what a descendant writes after the child's exit may come within the grace period or not"
     )]
     Grace,
+    /// The hang is said, and not what leads to it.
+    #[error("the script says who waits for whom, and nothing comes of it but that")]
+    Knot,
     /// More steps, or more orders of them, than are gone through.
     #[error(
         "it takes more steps to foretell than are worth it: make it shorter, or its writes larger or more alike"

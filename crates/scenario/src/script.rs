@@ -21,6 +21,7 @@ mod check;
 mod expected;
 mod fill;
 mod json;
+mod knot;
 #[cfg(test)]
 mod laws;
 mod op;
@@ -35,6 +36,7 @@ pub use background::{Background, Intermediates, Session};
 pub use check::ScriptError;
 pub use expected::{Expected, Input};
 pub use fill::Fill;
+pub use knot::{End, Knot, Medium, Part, Side, Sleep, Watched};
 pub use op::{Endless, FifoAccess, FifoUse, Op, StdinOp, Times};
 pub use signal::Signal;
 pub use size::{Size, SizeError};

@@ -6,6 +6,7 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use pipeclog_rescue::Action;
 use pipeclog_waitgraph::Diagnosis;
+use pipeclog_waitgraph::snapshot::Snapshot;
 
 use crate::census::Holder;
 use crate::lookout::Cost;
@@ -36,6 +37,8 @@ pub struct Account {
     pub cost: Cost,
     /// The last diagnosis that was told.
     pub diagnosis: Option<Diagnosis>,
+    /// What that stands on.
+    pub looks: Vec<Snapshot>,
     /// What was done to rescue it.
     pub actions: Vec<Action>,
     /// Who outlives it and holds its output open.

@@ -31,7 +31,7 @@ pub(crate) fn take_over(
         let mut fds = [PollFd::new(tree.pidfd(), PollFlags::POLLIN)];
         match poll(&mut fds, PollTimeout::NONE) {
             Ok(_) | Err(Errno::EINTR) => {}
-            Err(errno) => return Err(system("wait for the keeper (poll)")(errno.into())),
+            Err(errno) => return Err(system("wait for the keeper (poll)")(errno).into()),
         }
         tree.reap();
     }

@@ -11,13 +11,8 @@ use crate::tree::TreeError;
 #[derive(Debug, thiserror::Error)]
 pub enum SuperviseError {
     /// A system call refused.
-    #[error("failed to {what}: {source}")]
-    System {
-        /// What was tried.
-        what: &'static str,
-        /// Why not.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    System(#[from] SystemError),
     /// The keeper could not be started, or its tree not be ended.
     #[error(transparent)]
     Tree(#[from] TreeError),
@@ -32,6 +27,18 @@ pub enum SuperviseError {
     KeeperLost,
 }
 
-pub(crate) fn system(what: &'static str) -> impl FnOnce(io::Error) -> SuperviseError {
-    move |source| SuperviseError::System { what, source }
+/// A system call refused.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to {what}: {source}")]
+pub struct SystemError {
+    what: &'static str,
+    source: io::Error,
+}
+
+/// Says what was tried, of an error of the standard library or a bare errno.
+pub(crate) fn system<E: Into<io::Error>>(what: &'static str) -> impl FnOnce(E) -> SystemError {
+    move |error| SystemError {
+        what,
+        source: error.into(),
+    }
 }

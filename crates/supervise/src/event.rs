@@ -23,6 +23,13 @@ pub enum Event<'a> {
     /// The command has ended by itself, or by a signal that nobody here sent, after it was stuck: that no process which was
     /// started with it would signal one of the stuck was all that kept the last diagnosis from being a proof.
     WasStuck(&'a Diagnosis),
+    /// A deadlock that is proven but for what its assumptions say, and that has stood for a while. It ends nothing.
+    Suspected {
+        /// Of the command, or of descendants of it while it lives on.
+        diagnosis: &'a Diagnosis,
+        /// Whether the command itself is stuck, as far as is known.
+        whose: Whose,
+    },
     /// A channel of the deadlock was made larger.
     Rescued(&'a Action),
     /// The command is ended for want of time or of output: what everybody waited for.

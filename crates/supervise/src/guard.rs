@@ -15,6 +15,7 @@ use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::{Pid, getppid};
 
+use crate::error::{SystemError, system};
 use crate::keeper::child_signals_are_told;
 use crate::tree::{End, Group, Tree, TreeError};
 
@@ -33,23 +34,11 @@ pub const SIGNALS: [Signal; 4] = [
 #[derive(Debug, thiserror::Error)]
 pub enum GuardError {
     /// A system call refused.
-    #[error("failed to {what}: {source}")]
-    System {
-        /// What was tried.
-        what: &'static str,
-        /// Why not.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    System(#[from] SystemError),
     /// The tree could not be started or cleared.
     #[error(transparent)]
     Tree(#[from] TreeError),
-}
-
-fn system(what: &'static str) -> impl FnOnce(Errno) -> GuardError {
-    move |errno| GuardError::System {
-        what,
-        source: errno.into(),
-    }
 }
 
 /// Starts `command` with this process's standard streams, waits for its end, and ends what it leaves behind. When a signal of
@@ -60,10 +49,7 @@ fn system(what: &'static str) -> impl FnOnce(Errno) -> GuardError {
 /// # Errors
 /// When the command cannot be started, or some of what it left survives SIGKILL.
 pub fn run(command: &mut Command) -> Result<End, GuardError> {
-    child_signals_are_told().map_err(|source| GuardError::System {
-        what: "handle SIGCHLD",
-        source,
-    })?;
+    child_signals_are_told().map_err(system("handle SIGCHLD"))?;
     let mut set = SigSet::empty();
     for signal in SIGNALS {
         set.add(signal);
@@ -101,7 +87,7 @@ fn wait(tree: &Tree, signals: &SignalFd) -> Result<(), GuardError> {
         match poll(&mut fds, timeout) {
             Ok(0) => return Ok(()),
             Ok(_) | Err(Errno::EINTR) => {}
-            Err(errno) => return Err(system("wait (poll)")(errno)),
+            Err(errno) => return Err(system("wait (poll)")(errno).into()),
         }
         let woke = |index: usize| fds.get(index).and_then(PollFd::any).unwrap_or(false);
         if woke(0) {
@@ -129,6 +115,6 @@ pub fn be_guarded_by(guard: Pid) -> Result<(), GuardError> {
     if getppid() == guard {
         Ok(())
     } else {
-        Err(system("find the guard, which has died")(Errno::ESRCH))
+        Err(system("find the guard, which has died")(Errno::ESRCH).into())
     }
 }

@@ -19,6 +19,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use crate::descriptors::close_all_but;
+use crate::error::{SystemError, system};
 use crate::told::Told;
 use crate::tree::{End, Group, Left, Tree, TreeError};
 
@@ -32,23 +33,11 @@ pub enum KeeperError {
     #[error("failed to read the keeper's arguments: it is started by `pipeclog watch` alone")]
     Arguments,
     /// A system call refused.
-    #[error("failed to {what}: {source}")]
-    System {
-        /// What was tried.
-        what: &'static str,
-        /// Why not.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    System(#[from] SystemError),
     /// The tree could not be started or cleared.
     #[error(transparent)]
     Tree(#[from] TreeError),
-}
-
-fn system(what: &'static str) -> impl FnOnce(Errno) -> KeeperError {
-    move |errno| KeeperError::System {
-        what,
-        source: errno.into(),
-    }
 }
 
 /// What the keeper's program is to be given after [`KEEPER_COMMAND`]: the number under which it inherits the pipe, and the
@@ -84,10 +73,7 @@ pub fn run(arguments: &[OsString]) -> Result<(), KeeperError> {
         };
         unblock_set.add(signal);
     }
-    child_signals_are_told().map_err(|source| KeeperError::System {
-        what: "handle SIGCHLD",
-        source,
-    })?;
+    child_signals_are_told().map_err(system("handle SIGCHLD"))?;
     survive(&unblock_set);
     unblock_set
         .thread_unblock()
@@ -152,12 +138,11 @@ fn leader_end(tree: &Tree) -> Option<End> {
 }
 
 fn told(report: &mut File, what: Told) -> Result<(), KeeperError> {
+    let line = what.to_line();
     report
-        .write_all(what.to_line().as_bytes())
-        .map_err(|source| KeeperError::System {
-            what: "tell the supervisor",
-            source,
-        })
+        .write_all(line.as_bytes())
+        .map_err(system("tell the supervisor"))?;
+    Ok(())
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -174,7 +159,7 @@ fn wait(deaths: &SignalFd, report: &File) -> Result<Woken, KeeperError> {
     ];
     match poll(&mut fds, PollTimeout::NONE) {
         Ok(_) | Err(Errno::EINTR) => {}
-        Err(errno) => return Err(system("wait for children (poll)")(errno)),
+        Err(errno) => return Err(system("wait for children (poll)")(errno).into()),
     }
     let gone = fds.last().and_then(PollFd::any).unwrap_or(false);
     Ok(if gone {
@@ -189,10 +174,7 @@ fn wait(deaths: &SignalFd, report: &File) -> Result<Woken, KeeperError> {
 fn take(number: RawFd) -> Result<File, KeeperError> {
     let path = format!("/proc/self/fd/{number}");
     let opened = File::options().write(true).open(path);
-    let file = opened.map_err(|source| KeeperError::System {
-        what: "take over the pipe to the supervisor",
-        source,
-    })?;
+    let file = opened.map_err(system("take over the pipe to the supervisor"))?;
     nix::unistd::close(number).map_err(system("close the inherited pipe"))?;
     Ok(file)
 }
@@ -218,20 +200,18 @@ fn survive(signals: &SigSet) {
 
 /// Whoever reads a stream of the command's to its end must not wait for this process.
 fn hold_nothing_but(own: &[RawFd]) -> Result<(), KeeperError> {
-    let failed = |source| KeeperError::System {
-        what: "let go of the standard streams",
-        source,
-    };
+    let failed = || system("let go of the standard streams");
     let null = File::options()
         .read(true)
         .write(true)
         .open("/dev/null")
-        .map_err(failed)?;
+        .map_err(failed())?;
     nix::unistd::dup2_stdin(&null).map_err(system("let go of stdin"))?;
     nix::unistd::dup2_stdout(&null).map_err(system("let go of stdout"))?;
     nix::unistd::dup2_stderr(&null).map_err(system("let go of stderr"))?;
     drop(null);
-    close_all_but(own).map_err(failed)
+    close_all_but(own).map_err(failed())?;
+    Ok(())
 }
 
 fn parse<T: std::str::FromStr>(text: &OsString) -> Result<T, KeeperError> {

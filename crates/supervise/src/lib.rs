@@ -13,6 +13,7 @@ mod options;
 mod send;
 mod signals;
 mod silence;
+mod standing;
 mod supervisor;
 mod switches;
 mod told;
@@ -21,7 +22,7 @@ mod word;
 
 pub use account::{Account, EndedBy, Ending};
 pub use census::Holder;
-pub use error::SuperviseError;
+pub use error::{SuperviseError, SystemError};
 pub use event::{Event, Whose};
 pub use lookout::Cost;
 pub use options::{OnDeadlock, Options, Whom};

@@ -6,11 +6,10 @@ use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use pipeclog_rescue::{Action, Limits, Mode};
 use pipeclog_waitgraph::awaited::Assumption;
-use pipeclog_waitgraph::report::{Assumed, Report, VerdictName};
+use pipeclog_waitgraph::report::{Assumed, Confidence, Report, VerdictName};
 use pipeclog_waitgraph::snapshot::{Pid, Snapshot};
 use pipeclog_waitgraph::{Diagnosis, Verdict, diagnose};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -26,6 +25,7 @@ use crate::options::{OnDeadlock, Options, Whom};
 use crate::send;
 use crate::signals::{Came, Signals};
 use crate::silence::{CannotTell, Silence};
+use crate::standing::{Standing, ToldDeadlocks};
 use crate::switches::Switches;
 use crate::tree::{Group, Tree};
 use crate::word::{self, Word};
@@ -35,10 +35,6 @@ use crate::word::{self, Word};
 const DEADLOCK_GRACE: Duration = Duration::from_secs(5);
 /// The kernel is asked to tell of switches in a tree that is older than this.
 const WORTH_ASKING: Duration = Duration::from_millis(250);
-/// How long a deadlock among descendants must stand while the command itself lives on, before it is told: an inner supervisor
-/// ends its own at once.
-const BESIDE_FOR: Duration = Duration::from_secs(3);
-
 /// Runs the command to its end. Stdin and stdout of this process are given up once the command has them.
 ///
 /// # Errors
@@ -53,7 +49,7 @@ pub fn run(options: &Options, tell: &mut dyn FnMut(&Event<'_>)) -> Result<Accoun
     let (report, report_end) = io::pipe().map_err(system("make a pipe to the keeper"))?;
     // Inherited by the keeper, which closes it before it starts the command.
     rustix::io::fcntl_setfd(&report_end, rustix::io::FdFlags::empty())
-        .map_err(|errno| system("pass a pipe to the keeper")(errno.into()))?;
+        .map_err(system("pass a pipe to the keeper"))?;
     let mut command = Command::new(&options.program);
     command.arg(KEEPER_COMMAND).args(keeper::arguments(
         report_end.as_raw_fd(),
@@ -84,9 +80,10 @@ fn give_up_stdin_and_stdout() -> Result<(), SuperviseError> {
         .write(true)
         .open("/dev/null")
         .map_err(system("open /dev/null"))?;
-    let failed = |errno: Errno| system("let go of stdin and stdout")(errno.into());
-    nix::unistd::dup2_stdin(&null).map_err(failed)?;
-    nix::unistd::dup2_stdout(&null).map_err(failed)
+    let failed = || system("let go of stdin and stdout");
+    nix::unistd::dup2_stdin(&null).map_err(failed())?;
+    nix::unistd::dup2_stdout(&null).map_err(failed())?;
+    Ok(())
 }
 
 struct Supervisor<'a> {
@@ -108,6 +105,7 @@ struct Supervisor<'a> {
     /// Of those who outlive the command.
     fate: Fate,
     diagnosis: Option<Diagnosis>,
+    looks: Vec<Snapshot>,
     actions: Vec<Action>,
     told: ToldDeadlocks,
     silence: Silence,
@@ -120,17 +118,6 @@ enum Told {
     Yes(Switches),
     /// It does not.
     No,
-}
-
-/// Deadlocks are told once.
-#[derive(Default)]
-struct ToldDeadlocks {
-    own: bool,
-    /// Since when one has stood beside.
-    beside_since: Option<Duration>,
-    beside: bool,
-    /// The last diagnosis, if it lacks nothing of a proof but that nobody signals, and no deadlock was told.
-    unsure: Option<Diagnosis>,
 }
 
 impl<'a> Supervisor<'a> {
@@ -158,6 +145,7 @@ impl<'a> Supervisor<'a> {
             killed: false,
             fate: Fate::LeftAlone,
             diagnosis: None,
+            looks: Vec::new(),
             actions: Vec::new(),
             told: ToldDeadlocks::default(),
             silence: Silence::default(),
@@ -233,6 +221,7 @@ impl<'a> Supervisor<'a> {
             took: self.age(),
             cost: self.lookout.cost,
             diagnosis: self.diagnosis,
+            looks: self.looks,
             actions: self.actions,
             left_behind: Vec::new(),
         };
@@ -255,7 +244,7 @@ impl<'a> Supervisor<'a> {
         }
         match poll(&mut fds, timeout.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(errno) => return Err(system("wait for the command (poll)")(errno.into())),
+            Err(errno) => return Err(system("wait for the command (poll)")(errno).into()),
         }
         let is_told = fds.iter().skip(2).any(|fd| !fd.revents().is_empty());
         if is_told && let Told::Yes(switches) = &mut self.switches {
@@ -299,7 +288,9 @@ impl<'a> Supervisor<'a> {
                     why,
                     diagnoses: &diagnoses,
                 });
-                self.diagnosis = diagnoses.into_iter().next();
+                if let Some(of_command) = diagnoses.into_iter().next() {
+                    self.keep(of_command);
+                }
             }
             Err(error) => (self.tell)(&Event::Trouble(&error)),
         }
@@ -405,16 +396,21 @@ impl<'a> Supervisor<'a> {
     }
 
     fn judge(&mut self, diagnosis: Diagnosis) -> Result<(), SuperviseError> {
+        let report = diagnosis.report();
+        let is_deadlock = |report: &Report, confidence| {
+            report.verdict == VerdictName::Deadlocked && report.confidence == confidence
+        };
+        let beside = |confidence| report.beside.iter().any(|r| is_deadlock(r, confidence));
         let is_own =
             matches!(diagnosis.verdict(), Verdict::Deadlocked { proof, .. } if proof.is_strict());
-        let is_beside = diagnosis.report().beside.iter().any(lacks_only_silence);
+        let is_own_probable = is_deadlock(report, Confidence::Probable);
+        // That nobody signals it holds of all that is left alone by its supervisor.
+        let is_beside = !is_own && report.beside.iter().any(lacks_only_silence);
+        let is_suspected = !is_own && (is_own_probable || beside(Confidence::Probable));
+        let is_unsure = !is_own && lacks_only_silence(report);
         let now = self.age();
-        self.told.beside_since = is_beside.then(|| self.told.beside_since.unwrap_or(now));
-        let stands = self
-            .told
-            .beside_since
-            .is_some_and(|since| now >= since + BESIDE_FOR);
-        let is_unsure = !is_own && lacks_only_silence(diagnosis.report());
+        let tell_beside = self.told.beside.is_due(is_beside, now);
+        let tell_suspected = self.told.suspected.is_due(is_suspected && !is_beside, now);
         self.told.unsure = is_unsure.then(|| diagnosis.clone());
         if is_own && !self.told.own {
             self.told.own = true;
@@ -422,14 +418,40 @@ impl<'a> Supervisor<'a> {
                 self.tell_deadlock(diagnosis, Whose::Command);
             } else {
                 // The next full pipe of a command that is being rescued: what is done about it says enough.
-                self.diagnosis = Some(diagnosis);
+                self.keep(diagnosis);
             }
             self.react()?;
-        } else if stands && !is_own && !self.told.beside {
-            self.told.beside = true;
+        } else if tell_beside {
             self.tell_deadlock(diagnosis, Whose::Descendants);
+        } else if tell_suspected {
+            let whose = if is_own_probable {
+                Whose::Command
+            } else {
+                Whose::Descendants
+            };
+            self.suspect(diagnosis, whose);
         }
         Ok(())
+    }
+
+    /// Tells of a deadlock that rests on assumptions. It ends nothing; a full channel of it may be made larger, which harms nobody if
+    /// they do not hold.
+    fn suspect(&mut self, diagnosis: Diagnosis, whose: Whose) {
+        if self.actions.is_empty() {
+            (self.tell)(&Event::Suspected {
+                diagnosis: &diagnosis,
+                whose,
+            });
+        }
+        self.keep(diagnosis);
+        let OnDeadlock::Rescue(limits) = self.options.on_deadlock else {
+            return;
+        };
+        match self.rescue(limits) {
+            // It may meet the next full channel.
+            Ok(()) => self.told.suspected = Standing::default(),
+            Err(why) => (self.tell)(&Event::Trouble(why.as_ref())),
+        }
     }
 
     /// Does what was asked for, once a deadlock of the command's own has been told.
@@ -467,7 +489,12 @@ impl<'a> Supervisor<'a> {
             looks: self.lookout.looks(),
             whose,
         });
+        self.keep(diagnosis);
+    }
+
+    fn keep(&mut self, diagnosis: Diagnosis) {
         self.diagnosis = Some(diagnosis);
+        self.looks = self.lookout.looks().to_vec();
     }
 }
 

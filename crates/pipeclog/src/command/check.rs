@@ -23,6 +23,7 @@ use crate::{run, table};
 
 /// Which cases, and what the wrapper is.
 #[derive(Debug, Args)]
+#[command(after_long_help = crate::codes::CHECK)]
 pub(crate) struct CheckArgs {
     /// Print the cases, with level, title and references, instead of running them.
     #[arg(long)]

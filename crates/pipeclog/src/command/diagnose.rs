@@ -16,17 +16,14 @@ use pipeclog_waitgraph::report::{Finding, Report};
 use pipeclog_waitgraph::snapshot::{Gap, GapKind, Pid, Snapshot};
 use pipeclog_waitgraph::{Diagnosis, bundle, diagnose, diagnose_all, redact, render};
 
-use crate::repro;
+use crate::repro::{self, Likeness};
 use crate::run;
 use crate::table;
 use crate::units::{duration, pid};
 
 /// What to look at, and how to tell it.
-///
-/// Exit codes: 0 nothing is stuck for good, 1 a proven deadlock, 2 wrong usage, 3 something suspected (a probable deadlock, a
-/// leak, a stall), 4 the evidence is incomplete.
 #[derive(Debug, Args)]
-#[command(arg_required_else_help = true)]
+#[command(arg_required_else_help = true, after_long_help = crate::codes::DIAGNOSE)]
 pub(crate) struct DiagnoseArgs {
     /// The processes; those around them are found by themselves.
     #[arg(value_name = "PID", value_parser = pid, required_unless_present_any = ["all", "from"])]
@@ -50,8 +47,9 @@ pub(crate) struct DiagnoseArgs {
     /// Write what was seen to this file, for `--from` on any machine.
     #[arg(long, value_name = "FILE", conflicts_with = "from")]
     save: Option<PathBuf>,
-    /// Write a scenario to this file that hangs in the same class, with a child and a parent of our own: `pipeclog prove --scenario FILE`
-    /// acts it out. The programs at hand, their names and their bytes are not in it.
+    /// Write a scenario to this file that acts out the same wait-for graph: as many processes, which wait for each other by the same calls over
+    /// channels of the same kinds. `pipeclog prove --scenario FILE` runs it, and compares class and graph. Names of processes are in it, their
+    /// arguments and bytes are not. Where the graph cannot be acted out, the text says why, and the scenario has the same class alone.
     #[arg(long, value_name = "FILE")]
     repro: Option<PathBuf>,
     /// Leave arguments, paths, and names that not everybody has out of what is saved and told.
@@ -77,6 +75,9 @@ enum Format {
     /// For Prometheus, as node_exporter's textfile collector reads it; with --out it is replaced as a whole.
     Openmetrics,
 }
+
+/// What was found was told, and the scenario that was asked for has not its graph.
+const NO_SAME_GRAPH: u8 = 5;
 
 /// A window over which a reader that does not read is told.
 const WINDOW: Duration = Duration::from_millis(1200);
@@ -123,9 +124,20 @@ pub(crate) fn run(args: &DiagnoseArgs) -> anyhow::Result<ExitCode> {
     if let Some(path) = &args.repro {
         let gravest = diagnoses.iter().map(Diagnosis::report);
         // Of those that are equally grave, the first: `max_by_key` takes the last.
-        let gravest = gravest.rev().max_by_key(|report| report.finding);
-        let report = gravest.context("failed to write a scenario: nothing was diagnosed")?;
-        eprintln!("pipeclog: {}", repro::write(path, report)?);
+        let report = gravest.rev().max_by_key(|report| report.finding);
+        let report = report.context("failed to write a scenario: nothing was diagnosed")?;
+        match repro::write(path, report, &looks) {
+            Ok(repro) => {
+                eprintln!("pipeclog: {}", repro.text);
+                if repro.likeness != Likeness::Graph {
+                    return Ok(ExitCode::from(NO_SAME_GRAPH));
+                }
+            }
+            Err(error) => {
+                crate::complain(&format!("{error:#}"));
+                return Ok(ExitCode::from(NO_SAME_GRAPH));
+            }
+        }
     }
     let found = diagnoses
         .iter()

@@ -19,6 +19,7 @@ use crate::run;
 
 /// What to run, and where to write.
 #[derive(Debug, Args)]
+#[command(after_long_help = crate::codes::REPORT)]
 pub(crate) struct ReportArgs {
     /// Where the report goes [default: REPORT.md, or REPORT.html as a page]. Its figures, its verdicts and its results stand beside it,
     /// under the same name with another ending. Each is replaced only when the new one is whole.

@@ -22,13 +22,14 @@ use crate::units::{duration, pid, size_as_usize};
 /// Un-wedges a process that hangs on a full pipe, and loses nothing.
 ///
 /// Only where a deadlock is certified, and a full pipe or unix socket is part of it, that is made larger: the smallest first, and again
-/// until nobody is stuck. What is made larger stays so. No signal is sent, nothing is traced, no byte is read. Every action is
+/// until nobody is stuck. Where the certificate rests on assumptions they are told first: if one is wrong, a buffer is larger than it had
+/// to be, and no more. What is made larger stays so. No signal is sent, nothing is traced, no byte is read. Every action is
 /// told before and after. The program has the same fault the next time it runs: the diagnosis says what to change.
 ///
 /// A pipe that can grow no more is taken to disk with --spool DIR: its readers are stopped (SIGSTOP), its bytes go into a file as long as
 /// somebody writes, and when the last writer has closed it the readers go on and get all of them in order, and then the end of
 /// file. It is refused where a stop could do harm: in the middle of a write, in epoll_wait(2) and other calls that a stop interrupts, for
-/// a reader that does not block or handles SIGCONT, for a FIFO, for a pipe of packets (O_DIRECT), and where not every
+/// a reader that does not block or handles SIGCONT, for a FIFO, for a pipe of packets (O_DIRECT), where the certificate rests on any assumption, and so where not every
 /// process can be seen, which takes root on most machines. The disk must hold all that is written. A writer that never closes keeps the readers stopped. Nobody else
 /// must let them go on meanwhile; a shell with job control says that they are stopped, and `fg` takes them back.
 ///
@@ -40,11 +41,8 @@ use crate::units::{duration, pid, size_as_usize};
 /// meant to has the other end open. Of a unix socket it can be let come (shutdown(2)). THE DANGER: whoever holds that end can write there
 /// no more; its next write fails with EPIPE, or SIGPIPE ends it, and what it had yet to say there is lost. The end of a PIPE cannot be
 /// closed from outside without tracing its holder, which this program does not: it is refused, and the text says what helps.
-///
-/// Exit codes: 0 it goes on, or has ended by itself; 1 refused, with the reason and what would help; 2 wrong usage; 3 it was
-/// freed, and is stuck again where no more can be done; 4 bytes are on disk, and the text says what to do.
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_long_help = crate::codes::RESCUE)]
 pub(crate) struct RescueArgs {
     /// The process that hangs, or one that waits for it or has started it. Process 1 stands for itself alone, not for all below it.
     #[arg(value_name = "PID", value_parser = pid, required_unless_present = "resume")]
@@ -103,7 +101,12 @@ fn rescue(args: &RescueArgs, target: Pid) -> anyhow::Result<ExitCode> {
     };
     let mut actions = 0;
     let mut tell = |event: &Event<'_>| match (event, args.format) {
-        (Event::Planned(plan), Format::Human) => told_or_not(&plan.headline),
+        (Event::Planned(plan), Format::Human) => {
+            told_or_not(&plan.headline);
+            for assumption in &plan.assumptions {
+                told_or_not(&format!("taking it that {assumption}"));
+            }
+        }
         (Event::Planned(_), Format::Json) => {}
         (Event::Done(action), format) => {
             actions += 1;

@@ -1,6 +1,7 @@
 //! `pipeclog watch`: timeout(1) that knows why.
 
 mod record;
+mod suspected;
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
@@ -32,14 +33,10 @@ use crate::units::duration;
 /// `timeout 60 make` becomes `pipeclog watch --timeout 60 -- make`. The command has the streams, the terminal, the process
 /// group and the signals that it would have under a shell. A proven deadlock ends it at once (--on-deadlock).
 ///
-/// Exit codes: the command's own; 124 ended by a timeout, a silence or a deadlock (137 if it took SIGKILL after a timeout); 125 a failure
-/// of watch itself, wrong usage among them; 126 the command cannot be run; 127 it is not found; 128 and the number of the signal
-/// that killed it.
-///
 /// Killed by SIGKILL, watch takes the command and all that it started along. Only where its keeper (`pipeclog keep`, its one child) is
 /// killed in the same moment do they live on, and where they run as another user, who may not be killed.
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_long_help = crate::codes::WATCH)]
 pub(crate) struct WatchArgs {
     /// End the command after this long: 10, 500ms, 1.5m, 2h, 1d; 0 never. Time in which watch is stopped (Ctrl-Z) does not count.
     #[arg(long, short = 't', value_name = "DURATION", value_parser = duration)]
@@ -62,7 +59,8 @@ pub(crate) struct WatchArgs {
     /// End it when no process of its tree has written anything (to whatever it may be) for this long.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     no_output: Option<Duration>,
-    /// What a proven deadlock leads to; it is explained on stderr in any case.
+    /// What a proven deadlock leads to; it is explained on stderr in any case. One that rests on assumptions is told once it has stood for
+    /// three seconds, and ends nothing; only `rescue` acts on it, where a full channel can be made larger.
     #[arg(long, value_name = "WHAT", value_enum, default_value_t = Reaction::Kill)]
     on_deadlock: Reaction,
     /// Where --on-deadlock dump writes what was seen [default: pipeclog-watch-PID.json].
@@ -77,7 +75,8 @@ pub(crate) struct WatchArgs {
     /// Write what came of it to this file, as a JUnit report of one test.
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
-    /// Write a scenario to this file that hangs in the same class as the command did: `pipeclog prove --scenario FILE` acts it out.
+    /// Write a scenario to this file that acts out the command's wait-for graph, as that of `diagnose` does; where it has the same
+    /// class alone, that is said on stderr.
     #[arg(long, value_name = "FILE")]
     repro: Option<PathBuf>,
     /// The command and its arguments.
@@ -195,6 +194,13 @@ fn tell(args: &WatchArgs, event: &Event<'_>, teller: &mut Teller) {
                 text.trim_end()
             ));
         }
+        Event::Suspected { diagnosis, whose } => {
+            teller.tell(suspected::text(
+                diagnosis.report(),
+                *whose,
+                args.on_deadlock,
+            ));
+        }
         Event::Rescued(action) => {
             teller.tell(format!(
                 "pipeclog watch: {}\n",
@@ -237,6 +243,11 @@ fn annotate(event: &Event<'_>, annotations: &mut Annotations, teller: &mut Telle
                 Whose::Descendants => Level::Warning,
             };
             add(level, "deadlock", &diagnosis.report().headline);
+        }
+        Event::Suspected { diagnosis, .. } => {
+            let report = diagnosis.report();
+            let told = report.by_gravity().first().copied().unwrap_or(report);
+            add(Level::Warning, "probable deadlock", &told.headline);
         }
         Event::OutOfTime { why, diagnoses } => {
             let title = match why {
@@ -329,10 +340,12 @@ fn exit(args: &WatchArgs, account: &Account, teller: &mut Teller) -> ExitCode {
         }
     }
     if let (Some(path), Some(diagnosis)) = (&args.repro, &account.diagnosis) {
-        teller.tell(match repro::write(path, diagnosis.report()) {
-            Ok(text) => format!("pipeclog watch: {text}\n"),
-            Err(error) => format!("pipeclog watch: {error:#}\n"),
-        });
+        teller.tell(
+            match repro::write(path, diagnosis.report(), &account.looks) {
+                Ok(repro) => format!("pipeclog watch: {}\n", repro.text),
+                Err(error) => format!("pipeclog watch: {error:#}\n"),
+            },
+        );
     }
     if let (Ending::Killed(signal), EndedBy::Itself) = (account.end, account.ended_by) {
         die_of(signal);

@@ -79,3 +79,32 @@ fn metrics_are_written_as_a_whole_and_count_what_is_stuck() {
     let ran = pipeclog(&["diagnose", "--all", "--out", "x"]);
     assert_eq!(ran.code, 2, "{ran:?}");
 }
+
+#[test]
+fn help_and_manual_page_end_in_the_same_table_of_exit_codes() {
+    let folder = tempfile::tempdir().unwrap();
+    let ran = pipeclog(&["man", &folder.path().display().to_string()]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let plain = |text: &str| {
+        text.replace('\\', "")
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    for command in ["prove", "report", "check", "diagnose", "watch", "rescue"] {
+        let help = pipeclog(&[command, "--help"]).stdout;
+        let (_, table) = help.split_once("\nExit codes:\n").unwrap();
+        assert!(
+            table.lines().count() > 2 && !table.contains("--help"),
+            "{command}: {table}"
+        );
+        let page =
+            std::fs::read_to_string(folder.path().join(format!("pipeclog-{command}.1"))).unwrap();
+        for line in table.lines() {
+            assert!(
+                plain(&page).contains(&plain(line)),
+                "{command}: {line}: {page}"
+            );
+        }
+    }
+}

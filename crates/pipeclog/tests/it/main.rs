@@ -17,6 +17,7 @@ mod repro;
 mod rescue;
 mod run;
 mod spool;
+mod suspected;
 mod terminal;
 mod watch;
 mod worker;

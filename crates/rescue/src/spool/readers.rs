@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use pipeclog_waitgraph::check::Proof;
 use pipeclog_waitgraph::snapshot::{
     Abi, Access, Descriptor, Object, Pid, Process, Signals, Snapshot, SocketTimeouts, State,
     Syscall, Task, Wait,
@@ -10,6 +9,7 @@ use pipeclog_waitgraph::snapshot::{
 
 use super::SpoolError;
 use super::journal::{Party, Spooled};
+use crate::plan::Plan;
 
 /// O_NONBLOCK of a descriptor's flags.
 const NON_BLOCKING: u32 = pipeclog_waitgraph::descriptor::O_NONBLOCK;
@@ -24,13 +24,13 @@ pub(crate) struct Takeable {
 }
 
 /// The readers of a full pipe of a certified deadlock, if none of them can come to harm by being stopped.
-pub(crate) fn of(look: &Snapshot, proof: &Proof, inode: u64) -> Result<Takeable, SpoolError> {
+pub(crate) fn of(look: &Snapshot, plan: &Plan, inode: u64) -> Result<Takeable, SpoolError> {
     let refused = |pid: Option<Pid>, why: &str| SpoolError::Refused {
         inode,
         whom: pid.map_or_else(String::new, |pid| format!(" by process {pid}")),
         why: why.to_owned(),
     };
-    if !proof.is_strict() {
+    if !plan.may_spool() {
         return Err(refused(
             None,
             "the proof stands on assumptions, and who might read it after all would get its bytes out of order",

@@ -151,6 +151,8 @@ impl<'a> ScriptProgram<'a> {
                 us: ms.saturating_mul(1000),
             }),
             Step::Park => Some(ModelStep::Never(Never::Parked)),
+            // Never gone through: a script with a knot is not modelled.
+            Step::Knot(_) => None,
             Step::Accept => Some(ModelStep::Never(Never::Outside)),
             Step::Stop => Some(ModelStep::Never(Never::Stopped)),
             Step::Close(descriptor) => self.close(*descriptor),

@@ -107,6 +107,7 @@ impl<'a> Builder<'a> {
                     }
                     check_descriptors(times, ops)?;
                 }
+                Op::Knot(_) => return Err(NotModelled::Knot),
                 Op::Fifo { path, access, then } => self.open_fifo(path, *access, *then, walk)?,
                 Op::Flush { .. }
                 | Op::Sleep { .. }
@@ -294,6 +295,7 @@ fn fails_on_closed(op: &Op, fds: Fds) -> bool {
         | Op::Repeat { .. }
         | Op::Fifo { .. }
         | Op::Accept {}
+        | Op::Knot(_)
         | Op::Stop {}
         | Op::Exit { .. }
         | Op::Die { .. } => false,

@@ -129,10 +129,41 @@ fn any_other() -> impl Strategy<Value = Op> {
             }
         }),
         Just(Op::Accept {}),
+        any_knot().prop_map(Op::Knot),
         Just(Op::Stop {}),
         any::<u8>().prop_map(|code| Op::Exit { code }),
         any_signal().prop_map(|signal| Op::Die { signal }),
     ]
+}
+
+fn any_knot() -> impl Strategy<Value = Knot> {
+    let medium = prop_oneof![
+        proptest::option::of(any_size()).prop_map(|capacity| Medium::Pipe { capacity }),
+        Just(Medium::Socket {}),
+        Just(Medium::Pty {}),
+    ];
+    let side = prop_oneof![Just(Side::Reads), Just(Side::Writes)];
+    (medium, side, proptest::option::of("[a-z]{1,9}")).prop_map(|(medium, side, name)| {
+        let end = End { channel: 0, side };
+        let set = Watched {
+            data: vec![end],
+            exits: vec![1],
+            ..Watched::default()
+        };
+        let part = |parent, threads| Part {
+            name: name.clone(),
+            parent,
+            holds: vec![end],
+            threads,
+        };
+        Knot {
+            channels: vec![medium],
+            processes: vec![
+                part(None, vec![Sleep::Poll { set }, Sleep::Wait { child: None }]),
+                part(Some(0), vec![Sleep::Write { end }]),
+            ],
+        }
+    })
 }
 
 fn any_size() -> impl Strategy<Value = Size> {

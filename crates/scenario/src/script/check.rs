@@ -248,6 +248,10 @@ fn check_op(script: &Script, op: &Op, place: Place, path: &str) -> Result<(), Sc
             "write to a FIFO opened for reading".into(),
             "open it with \"access\": \"write\"",
         ),
+        Op::Knot(knot) => match knot.fault() {
+            Some((what, instead)) => wrong(what, instead),
+            None => Ok(()),
+        },
         Op::Prompt { .. }
         | Op::Flush { .. }
         | Op::Stdin { .. }
@@ -317,6 +321,7 @@ fn does_something(op: &Op) -> bool {
         | Op::Wait {}
         | Op::Fifo { .. }
         | Op::Accept {}
+        | Op::Knot(_)
         | Op::Stop {}
         | Op::Exit { .. }
         | Op::Die { .. } => true,
@@ -342,6 +347,7 @@ fn says_anything(ops: &[Op]) -> bool {
         | Op::Repeat { .. }
         | Op::Fifo { .. }
         | Op::Accept {}
+        | Op::Knot(_)
         | Op::Stop {}
         | Op::Exit { .. }
         | Op::Die { .. } => false,
@@ -375,6 +381,7 @@ fn whole_records(ops: &[Op]) -> bool {
         | Op::Repeat { .. }
         | Op::Fifo { .. }
         | Op::Accept {}
+        | Op::Knot(_)
         | Op::Stop {}
         | Op::Exit { .. }
         | Op::Die { .. } => true,

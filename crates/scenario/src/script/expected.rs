@@ -182,7 +182,7 @@ impl Tally {
                     }
                 }
                 Step::Close(descriptor) => open.close(descriptor),
-                Step::Park | Step::Endless | Step::Accept => break,
+                Step::Park | Step::Endless | Step::Accept | Step::Knot(_) => break,
                 Step::End(ending) => tally.ending = Some(ending),
                 Step::AwaitHangup
                 | Step::Sleep { .. }

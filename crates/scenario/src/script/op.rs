@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Background, Descriptor, Signal, Size, Stream, Write, json};
+use super::{Background, Descriptor, Knot, Signal, Size, Stream, Write, json};
 
 /// One operation. In JSON, an object whose field `op` is the name in snake case.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,6 +99,8 @@ pub enum Op {
     },
     /// Waits in accept(2) on a TCP socket of its own on the loopback interface: a wait for the outside.
     Accept {},
+    /// Starts processes that wait for each other, and is one of them. It ends only when they do.
+    Knot(Knot),
     /// Stops itself (SIGSTOP); whoever continues it lets it go on.
     Stop {},
     /// Flushes and exits.
@@ -135,6 +137,7 @@ impl Op {
             | Self::Wait {}
             | Self::Fifo { .. }
             | Self::Accept {}
+            | Self::Knot(_)
             | Self::Stop {}
             | Self::Exit { .. }
             | Self::Die { .. } => &[],

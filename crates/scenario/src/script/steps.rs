@@ -7,7 +7,8 @@ use std::path::Path;
 use super::stdio::Outlet;
 use super::write::Turns;
 use super::{
-    Background, Descriptor, FifoAccess, FifoUse, Fill, Op, Script, Signal, StdinOp, Stream, Times,
+    Background, Descriptor, FifoAccess, FifoUse, Fill, Knot, Op, Script, Signal, StdinOp, Stream,
+    Times,
 };
 use crate::pattern::{Tag, TagKind};
 
@@ -81,6 +82,8 @@ pub enum Step<'a> {
     },
     /// Waits for a connection that nobody makes.
     Accept,
+    /// Starts processes that wait for each other, and is one of them.
+    Knot(&'a Knot),
     /// Stops itself by SIGSTOP.
     Stop,
     /// The end; nothing follows.
@@ -374,6 +377,7 @@ impl<'a> Steps<'a> {
                 then: *then,
             },
             Op::Accept {} => Step::Accept,
+            Op::Knot(knot) => Step::Knot(knot),
             Op::Stop {} => Step::Stop,
             Op::Exit { code } => return self.end(Ending::Code(*code)),
             Op::Die { signal } => return self.end(Ending::Signal(*signal)),

@@ -204,7 +204,7 @@ impl<'a> Lane<'a> {
                         return None;
                     }
                 }
-                Step::Park | Step::Accept | Step::End(_) => {
+                Step::Park | Step::Accept | Step::Knot(_) | Step::End(_) => {
                     self.steps.end_here();
                     return None;
                 }
