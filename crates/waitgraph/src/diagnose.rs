@@ -178,9 +178,8 @@ impl<'a> Examination<'a> {
                 Story::Leak(leak) => BTreeSet::from([leak.reader]),
                 _ => BTreeSet::new(),
             };
-            // Who merely hangs on a deadlock that is told already adds nothing.
+            // Who merely hangs on a deadlock that is told already adds nothing; what else he hangs on may be one of its own.
             if members.iter().any(|m| told.contains(m)) {
-                told.extend(members);
                 continue;
             }
             told.extend(members);
