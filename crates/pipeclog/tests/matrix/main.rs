@@ -8,6 +8,7 @@
     reason = "a trial that cannot run here is said to be skipped"
 )]
 
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -21,7 +22,10 @@ use pipeclog_scenario::scenario::Scenario;
 use pipeclog_scenario::strategy::Strategy;
 
 fn main() -> std::process::ExitCode {
-    let arguments = Arguments::from_args();
+    let mut arguments = Arguments::from_args();
+    // Much of a trial is waiting: for a process to start, for a hang to be seen.
+    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+    arguments.test_threads.get_or_insert(2 * processors);
     let pool = Arc::new(Pool::new(PathBuf::from(env!("CARGO_BIN_EXE_pipeclog"))));
     let machine = machine::describe(env!("CARGO_PKG_VERSION")).expect("a machine with pipes");
     let facts = machine::pipes(&machine).expect("pipes that the model takes");
