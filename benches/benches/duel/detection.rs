@@ -5,15 +5,20 @@
 //! lets its parent fall asleep, notes the time, and writes one byte more.
 
 use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use nix::time::{ClockId, clock_gettime};
 use pipeclog_scenario::goals::Goal;
 use pipeclog_scenario::goals::Wanted::AtMost;
+use pipeclog_supervise::switches::Switches;
 use pipeclog_supervise::{Event, OnDeadlock, Options, Whom, keeper, run};
+use pipeclog_waitgraph::snapshot::Tid;
 use serde::{Deserialize, Serialize};
 
 use crate::Effort;
@@ -31,6 +36,8 @@ const ROUNDS: [usize; 2] = [60, 15];
 const AGES: [u64; 3] = [20, 200, 2000];
 /// As many rounds where each takes seconds.
 const FEWER: usize = 6;
+/// Writers that block, one after the other.
+const NOTICES: [usize; 2] = [100, 20];
 /// How long the command runs in which nothing is wrong.
 const HEALTHY_S: [u32; 2] = [20, 5];
 
@@ -57,6 +64,31 @@ pub(crate) fn measure(effort: Effort, wants: impl Fn(&str) -> bool) -> Vec<Goal>
             measured: spread(latencies),
         });
     }
+    let mut noticed = match is_wanted.then(|| notices(NOTICES[effort as usize])) {
+        Some(Ok(noticed)) => noticed,
+        Some(Err(error)) => {
+            println!("\nnot measured: this machine does not tell of switches ({error})");
+            Vec::new()
+        }
+        None => Vec::new(),
+    };
+    noticed.sort_by(f64::total_cmp);
+    let late = noticed.get(noticed.len() * 95 / 100).copied();
+    for (what, wanted, measured) in [
+        (
+            "a blocked writer is noticed, µs from its block",
+            100.0,
+            noticed,
+        ),
+        ("the same, 95th percentile", 1000.0, Vec::from_iter(late)),
+    ] {
+        goals.push(Goal {
+            goal: 10,
+            what: what.into(),
+            wanted: AtMost(wanted),
+            measured: spread(measured),
+        });
+    }
     let seconds = HEALTHY_S[effort as usize];
     let healthy = is_wanted.then(|| watched(&["sleep", &seconds.to_string()]));
     let percent = healthy.map(|it| 100.0 * it.spent_ns as f64 / it.took_ns as f64);
@@ -76,6 +108,47 @@ pub(crate) fn measure(effort: Effort, wants: impl Fn(&str) -> bool) -> Vec<Goal>
         }
     }
     goals
+}
+
+/// Microseconds from the child's note to the moment in which a look, made when the kernel tells of a switch, shows it in its write; nothing
+/// where the kernel does not tell.
+fn notices(rounds: usize) -> io::Result<Vec<f64>> {
+    let folder = tempfile::tempdir()?;
+    let note = folder.path().join("note");
+    let program = std::env::current_exe()?;
+    let one = |_| {
+        let (_unread, stdout) = io::pipe()?;
+        let mut command = Command::new(&program);
+        command.args([CHILD, &note.to_string_lossy(), "20"]);
+        let mut child = command.stdout(stdout).spawn()?;
+        drop(command);
+        let noticed = notice(child.id());
+        child.kill()?;
+        child.wait()?;
+        let noted = std::fs::read_to_string(&note)?;
+        let noted: i64 = noted.parse().map_err(io::Error::other)?;
+        Ok((noticed? - noted) as f64 / 1e3)
+    };
+    (0..rounds).map(one).collect()
+}
+
+/// When this process was first seen in a write to its stdout that blocks.
+fn notice(pid: u32) -> io::Result<i64> {
+    let mut switches = Switches::new()?;
+    switches.add(Tid(pid))?;
+    let syscall = format!("/proc/{pid}/syscall");
+    let write = format!("{} 0x1 ", nix::libc::SYS_write);
+    loop {
+        let mut fds: Vec<PollFd<'_>> = switches
+            .descriptors()
+            .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
+            .collect();
+        poll(&mut fds, PollTimeout::NONE)?;
+        switches.forget();
+        if std::fs::read_to_string(&syscall)?.starts_with(&write) {
+            return Ok(now_ns());
+        }
+    }
 }
 
 /// Milliseconds from the child's note to the verdict.
@@ -188,14 +261,17 @@ fn parent(note: &str, age: &str) {
 }
 
 fn child(note: &Path, age_ms: u64) {
-    let stdout = std::io::stdout();
+    let stdout = io::stdout();
+    // Made before, so that the time is that of the write that blocks.
+    let mut note = File::create(note).expect("a note");
     let capacity = nix::fcntl::fcntl(&stdout, nix::fcntl::FcntlArg::F_GETPIPE_SZ).expect("a pipe");
     let full = vec![0; usize::try_from(capacity).expect("it is positive")];
     let written = nix::unistd::write(&stdout, &full).expect("there is room");
     assert_eq!(written, full.len(), "an empty pipe takes so much");
     #[expect(clippy::disallowed_methods, reason = "the run is to have this age")]
     std::thread::sleep(Duration::from_millis(age_ms));
-    std::fs::write(note, now_ns().to_string()).expect("a note");
+    note.write_all(now_ns().to_string().as_bytes())
+        .expect("a note");
     let _ = nix::unistd::write(&stdout, &[0]);
 }
 

@@ -15,7 +15,7 @@ mod signals;
 mod silence;
 mod standing;
 mod supervisor;
-mod switches;
+pub mod switches;
 mod told;
 pub mod tree;
 mod word;

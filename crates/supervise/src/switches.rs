@@ -4,8 +4,8 @@
 //! Who blocks for good lets go of its processor just then, so that this is when to look. It is no evidence of anything, only a reason
 //! to look now rather than later.
 
-use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::{fmt, io};
 
 use perf_event::events::Software;
 use perf_event::{Builder, Sampler};
@@ -20,7 +20,7 @@ const ONLINE: &str = "/sys/devices/system/cpu/online";
 const ROOM: usize = 1;
 
 /// The switches of tasks, and of all whom they start from then on.
-pub(crate) struct Switches {
+pub struct Switches {
     processors: Vec<usize>,
     ourselves: OwnedFd,
     rings: Vec<Ring>,
@@ -34,9 +34,18 @@ struct Ring {
     descriptor: OwnedFd,
 }
 
+impl fmt::Debug for Switches {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Switches, {} rings", self.rings.len())
+    }
+}
+
 impl Switches {
     /// Of nobody yet.
-    pub(crate) fn new() -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// Where the processors of the machine cannot be listed.
+    pub fn new() -> io::Result<Self> {
         let online = std::fs::read_to_string(ONLINE)?;
         Ok(Self {
             processors: numbers(&online).ok_or(io::ErrorKind::InvalidData)?,
@@ -50,7 +59,7 @@ impl Switches {
     /// # Errors
     /// Where the machine does not tell: `perf_event_paranoid` above 2, a container's filter, another user's task; and where it would be too
     /// many events.
-    pub(crate) fn add(&mut self, task: Tid) -> io::Result<()> {
+    pub fn add(&mut self, task: Tid) -> io::Result<()> {
         let task = i32::try_from(task.0).map_err(|_| io::ErrorKind::InvalidInput)?;
         if self.rings.len() + self.processors.len() > MOST {
             return Err(io::ErrorKind::Unsupported.into());
@@ -77,12 +86,12 @@ impl Switches {
     }
 
     /// What is readable once somebody has switched.
-    pub(crate) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+    pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         self.rings.iter().map(|ring| ring.descriptor.as_fd())
     }
 
     /// Forgets what was told, so that the descriptors are readable no more until somebody switches again.
-    pub(crate) fn forget(&mut self) {
+    pub fn forget(&mut self) {
         for ring in &mut self.rings {
             while ring.sampler.next_record().is_some() {}
         }
