@@ -132,8 +132,9 @@ impl Gaps {
         let mut why = error.to_string();
         let mut remedy = None;
         if kind == GapKind::Denied {
-            why.push_str(&self.reason(owner));
-            if self.observer != 0 {
+            let reason = self.reason(owner, facet);
+            why.push_str(&reason);
+            if self.observer != 0 && !self.nobody_may(facet) {
                 let peek = match facet {
                     Facet::Contents => " --peek",
                     _ => "",
@@ -165,21 +166,26 @@ impl Gaps {
     }
 
     /// Why the kernel refuses, as far as it can be told (man 2 ptrace, "Ptrace access mode checking").
-    fn reason(&self, owner: Owner) -> String {
+    fn reason(&self, owner: Owner, facet: Facet) -> String {
+        let scope = format!("(kernel.yama.ptrace_scope is {})", self.yama);
         match owner.uid {
+            _ if self.nobody_may(facet) => format!("; Yama lets nobody look until the next boot {scope}"),
             _ if self.observer == 0 => {
-                "; it has capabilities or a user namespace over which we have no CAP_SYS_PTRACE"
+                "; it has capabilities or a user namespace over which we have no CAP_SYS_PTRACE (a container gets it by --cap-add SYS_PTRACE)"
                     .to_owned()
             }
             Some(uid) if uid != self.observer => format!("; it belongs to user {uid}"),
-            _ if self.yama > 0 => format!(
-                "; Yama lets only ancestors look (kernel.yama.ptrace_scope is {})",
-                self.yama
-            ),
+            _ if self.yama > 1 => format!("; Yama lets only root look {scope}"),
+            _ if self.yama > 0 => format!("; Yama lets only ancestors look {scope}"),
             _ => {
                 "; it has changed its user or runs a program that its user may not read".to_owned()
             }
         }
+    }
+
+    /// With Yama's scope 3, what takes PTRACE_MODE_ATTACH is refused to root too (security/yama/yama_lsm.c).
+    fn nobody_may(&self, facet: Facet) -> bool {
+        self.yama > 2 && matches!(facet, Facet::Syscall | Facet::Memory | Facet::Contents)
     }
 
     pub(crate) fn into_list(self) -> Vec<Gap> {

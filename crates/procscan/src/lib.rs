@@ -27,6 +27,7 @@ mod source;
 mod suspects;
 mod table;
 mod task;
+mod toolchain;
 mod watch;
 
 pub use pulse::{Pulse, TaskPulse};

@@ -2,7 +2,7 @@
 
 use pipeclog_waitgraph::snapshot::{
     Abi, Facet, Freezer, GoProgram, Namespaces, Pid, PosixTimers, Process, Syscall, Table, Task,
-    Tid, Timeout, Untrusted, Wait,
+    Tid, Timeout, Toolchain, Untrusted, Wait,
 };
 
 use crate::gaps::{Gaps, Owner};
@@ -10,17 +10,12 @@ use crate::memo::Memo;
 use crate::memory::Memory;
 use crate::needs::Kinship;
 use crate::parse::{
-    Backing, CgroupPath, Protection, Sharing, Stat, Status, WordSize, cgroups, is_frozen,
-    timer_signals, word_size,
+    CgroupPath, Stat, Status, WordSize, cgroups, is_frozen, timer_signals, word_size,
 };
 use crate::source::{Cause, Facts, ReadError, Source};
 use crate::table::{Links, Pace, TableReader};
 use crate::task::{self, TaskText};
-
-/// What Go's linker puts at the start of a program's data (Go, `debug/buildinfo`).
-const GO_MARK: &[u8] = b"\xff Go buildinf:";
-/// How much of a data segment Go itself searches for the mark.
-const GO_SEARCH: u64 = 64 << 10;
+use crate::toolchain;
 
 /// Reads processes for one pass.
 pub(crate) struct ProcessReader<'a> {
@@ -104,6 +99,7 @@ impl ProcessReader<'_> {
             memory: None,
             abi,
             go_program: self.go_program(&tasks, &memory),
+            toolchain: Toolchain::NotLooked,
             namespaces: self.namespaces(&base, kinship),
             timers: self.timers(owner, &base, gaps),
             freezer: self.freezer(&base, memo),
@@ -242,21 +238,10 @@ impl ProcessReader<'_> {
         let Ok(maps) = memory.maps() else {
             return GoProgram::NotLooked;
         };
-        // The program's own mappings come first, its data the first of those that it may write.
-        let data = maps.iter().find(|mapping| {
-            mapping.sharing == Sharing::Private
-                && mapping.protection == Protection::Writable
-                && mapping.backing != Backing::Anonymous
-        });
-        let Some(data) = data else {
-            return GoProgram::No;
-        };
-        match memory.bytes(data.start, GO_SEARCH.min(data.end - data.start)) {
-            Ok(bytes) if bytes.windows(GO_MARK.len()).any(|window| window == GO_MARK) => {
-                GoProgram::Yes
-            }
-            Ok(_) => GoProgram::No,
-            Err(_) => GoProgram::NotLooked,
+        match toolchain::is_go(maps, memory) {
+            Some(true) => GoProgram::Yes,
+            Some(false) => GoProgram::No,
+            None => GoProgram::NotLooked,
         }
     }
 
@@ -368,6 +353,7 @@ pub(crate) fn unseen(stat: &Stat, uid: Option<u32>) -> Process {
         memory: None,
         abi: Abi::Unknown,
         go_program: GoProgram::NotLooked,
+        toolchain: Toolchain::NotLooked,
         namespaces: Namespaces::default(),
         timers: PosixTimers::Unread,
         freezer: Freezer::Unknown,

@@ -13,6 +13,7 @@ use crate::pass;
 use crate::peek;
 use crate::pulse::{self, Pulse};
 use crate::source::{Live, ReadError, Recorded, Recorder, Source};
+use crate::toolchain;
 use crate::watch;
 
 /// How long one question that may hang is waited for. Answers come within a millisecond; the rest is for a machine
@@ -168,6 +169,12 @@ impl Scanner {
     /// could not be looked into is a gap.
     pub fn peek(&self, look: &mut Snapshot, channels: &BTreeSet<Channel>) {
         peek::run(self.source.as_ref(), look, channels);
+    }
+
+    /// Looks what built the programs of some processes of a snapshot, for advice in their language: by texts in their memory, of which at
+    /// most 16 MiB each are read. What could not be read stays as it is.
+    pub fn identify(&self, look: &mut Snapshot, pids: &BTreeSet<Pid>) {
+        toolchain::run(self.source.as_ref(), look, pids);
     }
 
     /// A scan and its confirmation.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use pipeclog_procscan::{Pulse, ScanError, Scanner, Selection};
 use pipeclog_waitgraph::snapshot::{Pid, Snapshot, Tid};
-use pipeclog_waitgraph::{Diagnosis, diagnose};
+use pipeclog_waitgraph::{Diagnosis, Verdict, diagnose};
 
 use crate::switches::Switches;
 
@@ -144,6 +144,15 @@ impl Lookout {
                 self.looks.remove(1);
             }
             self.looks.push(last);
+        }
+        let diagnosis = diagnose(&self.looks, self.leader);
+        if !matches!(diagnosis.verdict(), Verdict::Deadlocked { .. }) {
+            return Ok(diagnosis);
+        }
+        // It is about to be told, with advice in the language of whoever must change.
+        if let Some(last) = self.looks.last_mut() {
+            let culprits = diagnosis.report().culprits();
+            self.scanner.identify(last, &culprits);
         }
         Ok(diagnose(&self.looks, self.leader))
     }

@@ -9,6 +9,7 @@ use crate::diagnose::Verdict;
 use crate::phrase;
 use crate::report::{Held, Inside, ReportMember};
 use crate::snapshot::{Gap, GapKind, Pid};
+use crate::untrusted::Untrusted;
 use crate::world::TaskId;
 
 /// The end of `channel` that `pid` holds: its read end, or if it has none, its write end.
@@ -191,20 +192,35 @@ pub(crate) fn closed_world(analysis: &Analysis<'_>, target: Pid, verdict: &Verdi
         .processes
         .iter()
         .filter(|p| p.table == crate::descriptor::Table::Unread);
-    let strangers = unread
-        .filter(|p| !related.contains(&p.pid) && p.pid != target)
-        .count();
-    if strangers > 0 {
-        let noun = if strangers == 1 {
-            "process"
-        } else {
-            "processes"
-        };
-        sentences.push(format!(
-            "{strangers} {noun} not readable, none of this family, hold no end"
-        ));
+    let strangers = unread.filter(|p| !related.contains(&p.pid) && p.pid != target);
+    let strangers: BTreeSet<Pid> = strangers.map(|p| p.pid).collect();
+    if !strangers.is_empty() {
+        sentences.push(hold_nothing(analysis, target, &strangers));
     }
     sentences
+}
+
+/// Who could not be read and is no relative, by name, with what would show what he holds.
+fn hold_nothing(analysis: &Analysis<'_>, target: Pid, strangers: &BTreeSet<Pid>) -> String {
+    let of_them = |gap: &&Gap| gap.pid.is_some_and(|pid| strangers.contains(&pid));
+    let gaps = analysis.world.second.gaps.iter().filter(of_them);
+    // What shows one of them shows all, and is asked for on behalf of whoever was asked about.
+    let remedy = gaps.filter_map(|gap| {
+        let own = format!(" {}", gap.pid?);
+        Some(gap.remedy.as_deref()?.replace(&own, &format!(" {target}")))
+    });
+    let remedy = remedy.map(|remedy| Untrusted::from(remedy.as_str()).escaped());
+    let remedy = remedy.map(|remedy| format!("; try: {remedy}")).next();
+    format!(
+        "{}, not readable and none of this family, {} no end{}",
+        phrase::names_of(&analysis.world, strangers),
+        if strangers.len() == 1 {
+            "holds"
+        } else {
+            "hold"
+        },
+        remedy.unwrap_or_default()
+    )
 }
 
 /// Gaps that matter: of those who take part, of their relatives, and of the machine.

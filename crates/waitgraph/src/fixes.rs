@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::class::Class;
 use crate::report::Fix;
-use crate::snapshot::{GoProgram, Process};
+use crate::snapshot::{GoProgram, Process, Toolchain};
 use crate::untrusted::Untrusted;
 
 const TEXTS: &str = include_str!("fixes.json");
@@ -30,7 +30,7 @@ pub enum Language {
     Php,
     /// POSIX shells and bash, zsh, ksh.
     Shell,
-    /// C, and native programs of which no more is known.
+    /// C and C++, and native programs of which no more is known.
     C,
     /// Rust.
     Rust,
@@ -78,9 +78,10 @@ pub fn fix(class: Class, language: Language) -> Option<Fix> {
     find(language).or_else(|| find(Language::Any))
 }
 
-/// The language of a process, by the name of the program that runs it; a native program counts as C.
+/// The language of a process, by the name of the program that runs it, and by what is in it where somebody looked; any other native
+/// program counts as C, whose fixes hold for C++ too.
 pub fn language_of(process: &Process) -> Language {
-    if process.go_program == GoProgram::Yes {
+    if process.go_program == GoProgram::Yes || process.toolchain == Toolchain::Go {
         return Language::Go;
     }
     let names = [
@@ -93,7 +94,7 @@ pub fn language_of(process: &Process) -> Language {
         .flatten()
         .find_map(|name| by_name(name.as_bytes()));
     found.unwrap_or_else(|| {
-        if looks_like_cargo(process) {
+        if process.toolchain == Toolchain::Rust || looks_like_cargo(process) {
             Language::Rust
         } else {
             Language::C
@@ -126,7 +127,7 @@ pub(crate) fn by_name(path: &[u8]) -> Option<Language> {
     })
 }
 
-/// Nothing in a native program says that it was Rust, except where cargo puts it.
+/// Where nobody looked into the program, it is Rust where cargo puts it.
 fn looks_like_cargo(process: &Process) -> bool {
     let exe = process.exe.as_ref().map(Untrusted::as_bytes);
     exe.and_then(cargo_folder).is_some()

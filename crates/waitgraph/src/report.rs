@@ -247,6 +247,13 @@ impl Report {
         all
     }
 
+    /// Those who must change, here and beside it.
+    pub fn culprits(&self) -> BTreeSet<Pid> {
+        let own = self.culprit.iter().map(|culprit| culprit.actor.task.pid);
+        own.chain(self.beside.iter().flat_map(Self::culprits))
+            .collect()
+    }
+
     /// The channels on which those who take part wait, here and beside it.
     pub fn channels(&self) -> BTreeSet<Channel> {
         let own = self.members.iter().filter(|member| member.in_loop);

@@ -135,6 +135,9 @@ pub struct Process {
     pub abi: Abi,
     /// Whether the program was built by Go, whose monitor thread is then told from a program's own timers.
     pub go_program: GoProgram,
+    /// What built a program that says nothing of it by its name; looked at in those who must change alone.
+    #[serde(default, skip_serializing_if = "Toolchain::is_unknown")]
+    pub toolchain: Toolchain,
     /// Identity of namespaces, where readable.
     pub namespaces: Namespaces,
     /// What says whether timers may fire in it.
@@ -233,6 +236,27 @@ pub enum GoProgram {
     No,
     /// The executable was not read.
     NotLooked,
+}
+
+/// What built a native program, by texts that its compiler leaves in it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Toolchain {
+    /// Nobody looked, or it could not be read.
+    #[default]
+    NotLooked,
+    /// rustc: the places in the standard library that panics tell of, which strip(1) does not remove.
+    Rust,
+    /// Go: the build information that Go's linker puts into every program.
+    Go,
+    /// None of these, as far as was looked.
+    Other,
+}
+
+impl Toolchain {
+    fn is_unknown(&self) -> bool {
+        *self == Self::NotLooked
+    }
 }
 
 /// Namespace identities (inode numbers of /proc/PID/ns/*); `None` where unreadable.

@@ -3,6 +3,7 @@
 use pipeclog_waitgraph::descriptor::Table;
 use pipeclog_waitgraph::snapshot::{
     Abi, Freezer, GoProgram, Listing, Namespaces, Observer, PosixTimers, SCHEMA_VERSION, Scan, Tid,
+    Toolchain,
 };
 use pipeclog_waitgraph::wait::{ChildSet, Syscall};
 
@@ -52,6 +53,7 @@ fn process(pid: u32, ppid: u32, wait: Wait) -> Process {
         memory: None,
         abi: Abi::X86_64,
         go_program: GoProgram::No,
+        toolchain: Toolchain::NotLooked,
         namespaces: Namespaces::default(),
         timers: PosixTimers::Listed(Vec::new()),
         freezer: Freezer::Thawed,

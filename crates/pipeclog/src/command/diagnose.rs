@@ -179,12 +179,12 @@ fn look(args: &DiagnoseArgs, targets: &[Pid]) -> anyhow::Result<Vec<Snapshot>> {
              does not show it to this user; `pgrep -a NAME` finds a process by name, and `pipeclog diagnose --all` looks at every process"
         );
     }
-    if args.peek {
-        let found = diagnoses(&looks, targets);
-        let channels = found.iter().flat_map(|found| found.report().channels());
-        let channels = channels.collect();
-        if let Some(last) = looks.last_mut() {
-            scanner.peek(last, &channels);
+    let found = diagnoses(&looks, targets);
+    let reports = || found.iter().map(Diagnosis::report);
+    if let Some(last) = looks.last_mut() {
+        scanner.identify(last, &reports().flat_map(Report::culprits).collect());
+        if args.peek {
+            scanner.peek(last, &reports().flat_map(Report::channels).collect());
         }
     }
     Ok(looks)
@@ -240,17 +240,30 @@ fn tell_what_is_missing(looks: &[Snapshot]) -> ExitCode {
             false => format!("; try: {}", text(remedy)),
         },
     );
-    let whose = match processes.len() {
-        0 => "something".to_owned(),
-        1 => "1 process".to_owned(),
-        several => format!("{several} processes"),
-    };
+    let whose = whose(looks, &processes);
     eprintln!(
         "pipeclog: {whose} could not be read whole, and may be stuck: {}{}",
         text(&first.why),
         remedy.unwrap_or_default()
     );
     ExitCode::from(code(Finding::Incomplete))
+}
+
+/// At most this many are named.
+const NAMED: usize = 5;
+
+fn whose(looks: &[Snapshot], pids: &BTreeSet<Pid>) -> String {
+    let name = |pid: &Pid| match looks.last().and_then(|look| look.process(*pid)) {
+        Some(process) => format!("{} ({pid})", process.comm.terminal(40)),
+        None => format!("process {pid}"),
+    };
+    let named: Vec<String> = pids.iter().take(NAMED).map(name).collect();
+    let named = named.join(", ");
+    match pids.len() {
+        0 => "something".to_owned(),
+        all if all > NAMED => format!("{named} and {} more", all - NAMED),
+        _ => named,
+    }
 }
 
 fn code(finding: Finding) -> u8 {

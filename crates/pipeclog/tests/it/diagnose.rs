@@ -202,6 +202,26 @@ fn a_save_that_fails_leaves_the_old_file_whole_and_nothing_beside_it() {
     );
 }
 
+/// The kill follows the first bytes of the file that is to take the name's place, later and later.
+#[test]
+fn killed_at_a_hundred_points_a_save_leaves_the_old_file_or_the_new_one_and_never_half_of_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().display();
+    let ran = shell(&format!(
+        "f={folder}/looks.json; i=0; old=0; new=0; \
+         while [ $i -lt 100 ]; do \
+             printf old >$f; pipeclog diagnose --look 1ms --save $f $$ >/dev/null 2>&1 & p=$!; \
+             until set -- {folder}/.??*; [ -s \"$1\" ] || [ $(wc -c <$f) -gt 3 ] || ! kill -0 $p 2>/dev/null; do :; done; \
+             j=0; while [ $j -lt $((i * 4)) ]; do j=$((j + 1)); done; \
+             kill -KILL $p 2>/dev/null; wait $p; rm -f {folder}/.??*; \
+             if [ $(wc -c <$f) = 3 ]; then old=$((old + 1)); \
+             elif pipeclog diagnose --from $f $$ >/dev/null; [ $? != 2 ]; then new=$((new + 1)); fi; \
+             i=$((i + 1)); \
+         done; echo $((old + new)) of 100; echo $old old, $new new >&2"
+    ));
+    assert_eq!(ran.stdout, "100 of 100\n", "{ran:?}");
+}
+
 #[test]
 fn a_place_where_nothing_can_be_saved_is_told_before_the_look() {
     let ran = pipeclog(&[

@@ -75,7 +75,13 @@ impl Workshop {
                 let all = options.chain(options_of_case).collect();
                 self.build(&mut built, source, &target, "cc", all)
             }
-            Some("rs") => self.build(&mut built, source, &target, "rustc", vec!["-O"]),
+            Some("rs") => self.build(
+                &mut built,
+                source,
+                &target,
+                "rustc",
+                vec!["-O", "-Cstrip=symbols"],
+            ),
             Some("go") => self.build(&mut built, source, &target, "go", vec!["build"]),
             Some("java") => {
                 let classes = self.folder.path().join("classes");

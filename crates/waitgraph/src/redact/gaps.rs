@@ -12,12 +12,14 @@ const REMEDIES: [&str; 5] = [
 ];
 
 /// Reasons, whole or what stands after the last `; `.
-const REASONS: [&str; 8] = [
+const REASONS: [&str; 10] = [
     "it belongs to user #",
-    "it has capabilities or a user namespace over which we have no CAP_SYS_PTRACE",
+    "it has capabilities or a user namespace over which we have no CAP_SYS_PTRACE (a container gets it by --cap-add SYS_PTRACE)",
     "it has changed its user or runs a program that its user may not read",
     "it lives in another network namespace",
     "Yama lets only ancestors look (kernel.yama.ptrace_scope is #)",
+    "Yama lets only root look (kernel.yama.ptrace_scope is #)",
+    "Yama lets nobody look until the next boot (kernel.yama.ptrace_scope is #)",
     "/proc is mounted with hidepid: processes of other users are not shown",
     "/proc is mounted with subset=pid: it has no counters, locks or settings",
     "this /proc shows one pid namespace: processes outside it may hold ends",

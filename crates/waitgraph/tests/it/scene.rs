@@ -9,7 +9,7 @@ use pipeclog_waitgraph::descriptor::{
 use pipeclog_waitgraph::diagnose::{Diagnosis, diagnose};
 use pipeclog_waitgraph::snapshot::{
     Abi, FileLock, Freezer, Gap, GoProgram, Listing, Namespaces, Observer, Peek, Pid, PosixTimers,
-    Process, SCHEMA_VERSION, Scan, Signals, Snapshot, State, Task, Tid,
+    Process, SCHEMA_VERSION, Scan, Signals, Snapshot, State, Task, Tid, Toolchain,
 };
 use pipeclog_waitgraph::wait::{
     ChildSet, FifoMode, FutexScope, LockKind, PollEntry, SignalSet, Syscall, Timeout, Wait,
@@ -75,6 +75,7 @@ impl Scene {
             memory: Some(Pid(pid)),
             abi: Abi::X86_64,
             go_program: GoProgram::No,
+            toolchain: Toolchain::NotLooked,
             namespaces: Namespaces::default(),
             timers: PosixTimers::Listed(vec![]),
             freezer: Freezer::Thawed,
