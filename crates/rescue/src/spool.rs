@@ -86,6 +86,12 @@ pub enum SpoolError {
         "failed to begin a spool in {0}: the directory is not empty; name a new one, or finish what was begun there: `pipeclog rescue --resume`"
     )]
     NotEmpty(PathBuf),
+    /// Others may write there.
+    #[error(
+        "failed to use {0}: it belongs to another user, or others may write there; name a directory that is yours alone (chmod 700), or run \
+         as the user who began"
+    )]
+    NotOurs(PathBuf),
     /// Nothing to resume.
     #[error(
         "failed to resume in {0}: there is no journal in it; what was begun there is finished, or nothing was"
@@ -172,6 +178,17 @@ pub enum SpoolError {
         reader: Pid,
         /// Why it cannot be taken.
         why: String,
+    },
+    /// A writer has come to wait for an answer of those who are stopped.
+    #[error(
+        "failed to let the writers finish: process {writer} waits to read from pipe:[{inode}], which only those can write who are stopped until it \
+         has closed the other; no byte is lost: end process {writer}, and go on by `pipeclog rescue --resume`"
+    )]
+    Answer {
+        /// Who waits.
+        writer: Pid,
+        /// For what.
+        inode: u64,
     },
     /// Nobody is left to give the bytes to.
     #[error(

@@ -1,5 +1,6 @@
 //! `pipeclog rescue --spool`: killed at every step, and every byte accounted for; and what is refused.
 
+use crate::leaked::is_here;
 use crate::run::{Ran, shell};
 
 /// Plants `parent` in the background with its stdout into `$d/out`, waits until a child of it is in write(2) and a diagnosis says that it is stuck there, and goes on
@@ -45,8 +46,8 @@ fn killed_at_any_step_it_is_resumed_and_not_a_byte_is_lost_or_doubled() {
     loop {
         steps += 1;
         assert!(steps < 200, "it is never done");
-        // The first resumption is killed as well, at one step or another.
-        let again = 1 + steps % 9;
+        // The first resumption is killed as well, at one step or another: each of the first 31 has its turn, where it gets so far.
+        let again = 1 + steps * 11 % 31;
         let ran = planted(
             HANG,
             &format!(
@@ -283,4 +284,44 @@ fn a_directory_that_is_in_use_is_left_alone() {
         "{ran:?}"
     );
     assert!(ran.stderr.contains("the directory is not empty"), "{ran:?}");
+}
+
+#[test]
+fn a_writer_that_waits_for_an_answer_of_the_stopped_reader_is_told_and_loses_nothing() {
+    if !is_here("python3") {
+        return;
+    }
+    let ran = planted(
+        "python3 -c 'import subprocess
+p = subprocess.Popen([\"perl\", \"-e\", \"syswrite STDOUT, q(a) x 300000; <STDIN>\"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+p.wait(); print(len(p.stdout.read()))'",
+        "rescue $parent; echo $?; kill $child; pipeclog rescue --resume $spool && wait $parent && cat $d/out",
+    );
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(
+        ran.stdout.contains("\n4\n") && ran.stdout.ends_with("300000\n"),
+        "{ran:?}"
+    );
+    assert!(
+        ran.stderr
+            .contains("which only those can write who are stopped"),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn a_directory_that_others_may_write_to_is_not_used() {
+    let ran = planted(
+        HANG,
+        "mkdir -m 777 $spool; rescue $parent; echo $?; pipeclog rescue --resume $spool; echo $?; grep State /proc/$parent/status",
+    );
+    assert!(
+        ran.stdout.ends_with("1\n1\nState:\tS (sleeping)\n"),
+        "{ran:?}"
+    );
+    assert_eq!(
+        ran.stderr.matches("others may write there").count(),
+        2,
+        "{ran:?}"
+    );
 }

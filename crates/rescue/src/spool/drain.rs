@@ -76,6 +76,7 @@ pub(crate) fn drain(
     }
     let mut pause = LOOKS.0;
     let mut looked = Instant::now();
+    let mut awaiting = None;
     loop {
         let mut has_moved = false;
         for (source, pipe) in sources.iter_mut().zip(&journal.state.pipes) {
@@ -111,6 +112,12 @@ pub(crate) fn drain(
                 pause = (pause * 2).min(LOOKS.1);
                 let look = scanner.scan(&journal.everybody())?;
                 let state = &journal.state;
+                let awaits = readers::awaits_an_answer(&look, &state.pipes, &state.readers);
+                // Twice the same: one look may meet it on its way to what had just come.
+                if let Some((writer, inode)) = awaits.filter(|_| awaits == awaiting) {
+                    return Err(SpoolError::Answer { writer, inode });
+                }
+                awaiting = awaits;
                 for pipe in readers::next(&look, &state.pipes, &state.readers)? {
                     // Known of before anything is taken from it.
                     journal.state.pipes.push(pipe.clone());

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use pipeclog_procscan::Selection;
@@ -232,6 +232,12 @@ fn lock(directory: &Path) -> Result<File, SpoolError> {
         }
         Err(error) => return Err(failed(error)),
     };
+    // Of the directory that was opened: whoever else may write there could put a journal of his own into it, by which processes are
+    // signalled and files are read.
+    let stat = file.metadata().map_err(failed)?;
+    if stat.uid() != rustix::process::geteuid().as_raw() || stat.mode() & 0o022 != 0 {
+        return Err(SpoolError::NotOurs(directory.to_owned()));
+    }
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(fs::TryLockError::WouldBlock) => Err(SpoolError::Busy(directory.to_owned())),

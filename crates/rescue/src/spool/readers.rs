@@ -161,6 +161,39 @@ pub(crate) fn next(
     Ok(found)
 }
 
+/// A writer of a pipe on disk that waits to read what only those could write who are stopped here: he will never close it.
+pub(crate) fn awaits_an_answer(
+    look: &Snapshot,
+    spooled: &[Spooled],
+    stopped: &[Party],
+) -> Option<(Pid, u64)> {
+    let writers = spooled
+        .iter()
+        .flat_map(|pipe| holders(look, pipe.inode, Access::writes));
+    let only_stopped_write = |inode: &u64| {
+        let mut writers = holders(look, *inode, Access::writes).peekable();
+        writers.peek().is_some() && writers.all(|process| is_among(process, stopped))
+    };
+    let mut awaiting = writers
+        .filter(|process| !is_among(process, stopped))
+        .filter_map(|process| {
+            let read = |task: &Task| match &task.wait {
+                Wait::Read { fd, .. } => {
+                    pipe_at(process, task, *fd, Access::reads).filter(only_stopped_write)
+                }
+                _ => None,
+            };
+            // Another thread of it may write yet.
+            let may_move = |task: &Task| !matches!(task.wait, Wait::Futex { .. });
+            let mut moving = process.tasks.iter().filter(|task| may_move(task));
+            let inode = moving.next().and_then(read)?;
+            moving
+                .all(|task| read(task).is_some())
+                .then_some((process.pid, inode))
+        });
+    awaiting.next()
+}
+
 /// Whether a pipe can go over disk for all who hold it; otherwise for whom not, and why.
 fn fits(look: &Snapshot, inode: u64) -> Result<(), (Pid, &'static str)> {
     for process in &look.processes {
