@@ -108,3 +108,77 @@ fn is_same_deed(a: &Wait, b: &Wait) -> bool {
 fn sleep(pause: Duration) {
     thread::sleep(pause);
 }
+
+#[cfg(test)]
+mod tests {
+    use pipeclog_waitgraph::snapshot::{Listing, Observer, SCHEMA_VERSION, Scan};
+
+    use super::*;
+    use crate::parse::Stat;
+
+    /// A look at one process that waits so.
+    fn look(at_ms: u64, wait: Wait) -> Snapshot {
+        let line = b"10 (x) S 1 10 10 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 5 0 0\n";
+        let mut process = crate::process::unseen(&Stat::parse(line).unwrap(), Some(0));
+        process.tasks[0].wait = wait;
+        Snapshot {
+            schema_version: SCHEMA_VERSION,
+            scan: Scan {
+                at_ms,
+                ticks_per_second: 100,
+                kernel: "6.18".into(),
+                forks_before: None,
+                forks_after: None,
+                listing: Listing::Closed,
+                real_timers: None,
+                posix_timers: None,
+                observer_uid: 0,
+                dropped_before: 0,
+                observer: Some(Observer::default()),
+            },
+            processes: vec![process],
+            locks: Vec::new(),
+            peeks: Vec::new(),
+            gaps: Vec::new(),
+        }
+    }
+
+    fn sleep(ms: u64) -> Wait {
+        Wait::Sleep {
+            timeout: Timeout::After(ms),
+        }
+    }
+
+    fn read() -> Wait {
+        Wait::Read {
+            fd: 3,
+            call: "read".to_owned(),
+        }
+    }
+
+    #[test]
+    fn of_many_looks_the_first_the_last_two_and_those_that_show_something_of_their_own_are_kept() {
+        let mut looks = Vec::new();
+        for at in 0..1_000 {
+            // Once it reads, in a look like any other.
+            let wait = if at == 300 { read() } else { sleep(at) };
+            looks.push(look(at, wait));
+            thin(&mut looks);
+            assert!(looks.len() <= 5, "{} looks at {at}", looks.len());
+        }
+        let at: Vec<u64> = looks.iter().map(|look| look.scan.at_ms).collect();
+        assert_eq!(at, [0, 300, 998, 999]);
+        let dropped: u32 = looks.iter().map(|look| look.scan.dropped_before).sum();
+        assert_eq!(looks.len() + dropped as usize, 1_000);
+    }
+
+    #[test]
+    fn what_those_did_who_have_ended_is_not_kept() {
+        let mut looks = vec![look(0, sleep(1)), look(1, read()), look(2, sleep(1))];
+        let mut last = look(3, sleep(1));
+        last.processes.clear();
+        looks.push(last);
+        thin(&mut looks);
+        assert_eq!(looks.len(), 3);
+    }
+}
