@@ -54,6 +54,8 @@ impl Cast {
 #[derive(Debug)]
 pub(crate) struct Window {
     first: Snapshot,
+    /// Looks between the first and the last, [`BETWEEN`] apart at least.
+    between: Vec<Snapshot>,
     /// The last look at which the parent was not awake.
     last: Snapshot,
     /// The last look of all, if the parent was awake.
@@ -62,11 +64,15 @@ pub(crate) struct Window {
     still: Option<Still>,
 }
 
+/// The looks of a long window are some tens, not some thousands.
+const BETWEEN: Duration = Duration::from_millis(500);
+
 impl Window {
     /// A window of one look, which says nothing yet.
     pub(crate) fn new(look: Snapshot) -> Self {
         Self {
             first: look.clone(),
+            between: Vec::new(),
             last: look,
             awake: None,
             still: None,
@@ -76,20 +82,16 @@ impl Window {
     /// The window with one more look; a new one if something moved.
     pub(crate) fn then(self, look: Snapshot, cast: Cast, bound: Duration) -> Self {
         match motion(&self.last, &look, cast, bound) {
-            // A quiet in which timers ran out says nothing of one in which none is left, and the other way round.
-            Motion::None(still)
-                if self
-                    .still
-                    .is_some_and(|before| before.is_timed() != still.is_timed()) =>
-            {
+            // A quiet in which timers ran out says nothing of one in which none is left, and the other way round; nor does what the
+            // parent was at before the first wait with a timer.
+            Motion::None(still @ Still::AllButTimers) if self.still != Some(still) => Self {
+                still: Some(still),
+                ..Self::new(look)
+            },
+            Motion::None(still) if self.still == Some(Still::AllButTimers) && !still.is_timed() => {
                 Self::of_two(self.last, look, still)
             }
-            Motion::None(still) => Self {
-                first: self.first,
-                last: look,
-                awake: None,
-                still: Some(still),
-            },
+            Motion::None(still) => self.longer(look, still),
             // A parent that polls is met awake now and then. The next look is held against the last at which it slept, so
             // whatever it did meanwhile to the others will show.
             Motion::ParentRuns => self.past_awake(look, cast, bound),
@@ -97,9 +99,24 @@ impl Window {
         }
     }
 
+    fn longer(mut self, look: Snapshot, still: Still) -> Self {
+        let since = self.between.last().unwrap_or(&self.first).scan.at_ms;
+        let apart = Duration::from_millis(look.scan.at_ms.saturating_sub(since));
+        if apart >= BETWEEN {
+            self.between.push(look.clone());
+        }
+        Self {
+            last: look,
+            awake: None,
+            still: Some(still),
+            ..self
+        }
+    }
+
     fn of_two(first: Snapshot, last: Snapshot, still: Still) -> Self {
         Self {
             first,
+            between: Vec::new(),
             last,
             awake: None,
             still: Some(still),
@@ -135,9 +152,9 @@ impl Window {
         (Duration::from_millis(still_ms) >= enough).then(|| still.ends_by())
     }
 
-    /// Its first look.
-    pub(crate) fn first(&self) -> &Snapshot {
-        &self.first
+    /// Its first look, and some of those that followed.
+    pub(crate) fn looks(&self) -> impl Iterator<Item = &Snapshot> {
+        std::iter::once(&self.first).chain(&self.between)
     }
 }
 

@@ -6,6 +6,7 @@ use nix::errno::Errno;
 use pipeclog_procscan::{ScanError, Scanner, Selection};
 use pipeclog_scenario::outcome::{EndedBy, Hang};
 use pipeclog_supervise::tree::{Left, Tree};
+use pipeclog_waitgraph::report::Report;
 use pipeclog_waitgraph::snapshot::{Pid, Snapshot};
 use pipeclog_waitgraph::{Verdict, diagnose};
 
@@ -143,16 +144,19 @@ pub(crate) fn until_end_or_hang(
                 ended_by,
                 after_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
                 blocked: evidence::blocked(&confirmed, cast),
-                // Over the whole window, in which a stall shows; a proof stands on the last two looks alone.
-                diagnosis: Some(Box::new(
-                    diagnose(&[still.first().clone(), look, confirmed], cast.parent)
-                        .report()
-                        .clone(),
-                )),
+                diagnosis: Some(Box::new(over(&still, look, confirmed, cast.parent))),
             }));
         }
         window = Some(still);
     }
+}
+
+/// The diagnosis over the whole window, in which a stall shows; a proof stands on the last two looks alone.
+fn over(window: &Window, look: Snapshot, confirmed: Snapshot, parent: Pid) -> Report {
+    let before = |earlier: &&Snapshot| earlier.scan.at_ms < look.scan.at_ms;
+    let mut looks: Vec<Snapshot> = window.looks().filter(before).cloned().collect();
+    looks.extend([look, confirmed]);
+    diagnose(&looks, parent).report().clone()
 }
 
 /// What a watch has seen by now.

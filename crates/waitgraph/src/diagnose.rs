@@ -166,10 +166,11 @@ impl<'a> Examination<'a> {
         for pid in pids {
             // Whether a program was given an end on purpose at a number of its own, only somebody who asks about the
             // reader can tell: unasked, a leak is told only where the holder's parent has gone.
-            let orphan_holds = |(_, story): &(Verdict, Story)| matches!(story, Story::Leak(leak) if leak.class == Class::GrandchildHolds);
+            let orphan_holds = |leak: &Leak| leak.class == Class::GrandchildHolds;
+            let own_leak = || leak::own(&self.analysis, self.looks, *pid).filter(orphan_holds);
             let found_here = self
                 .deadlock(*pid)
-                .or_else(|| self.leak(*pid).filter(orphan_holds));
+                .or_else(|| own_leak().map(|leak| (Verdict::Leaked, Story::Leak(leak))));
             let Some((verdict, story)) = found_here else {
                 continue;
             };
@@ -291,10 +292,7 @@ impl<'a> Examination<'a> {
     }
 
     fn leak(&self, target: Pid) -> Option<(Verdict, Story)> {
-        let found = self
-            .analysis
-            .of_process(target)
-            .find_map(|w| leak::find(&self.analysis, w))?;
+        let found = leak::of(&self.analysis, self.looks, target)?;
         Some((Verdict::Leaked, Story::Leak(found)))
     }
 

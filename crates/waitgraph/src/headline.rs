@@ -7,7 +7,7 @@ use crate::awaited::What;
 use crate::channel::Channel;
 use crate::class::Class;
 use crate::diagnose::Verdict;
-use crate::leak::Leak;
+use crate::leak::{Leak, Manner};
 use crate::phrase::{name_of, name_of_task, names_of, told, waits};
 use crate::report::Confidence;
 use crate::snapshot::{Pid, State};
@@ -61,11 +61,25 @@ pub(crate) fn leak(analysis: &Analysis<'_>, leak: &Leak) -> String {
         Class::GrandchildHolds => "whose own parent has exited, still holds",
         _ => "another program that was never meant to have it, holds",
     };
+    let chain = leak.behind.iter().chain([&leak.reader]);
+    let mut links = String::new();
+    for (id, next) in leak.behind.iter().zip(chain.skip(1)) {
+        let waits = waits(analysis, *id, Some(*next));
+        links.push_str(&format!("{} {waits}; ", name_of_task(world, *id)));
+    }
+    let again = match leak.manner {
+        Manner::ForGood => "",
+        Manner::AgainAndAgain => ", again and again after each timeout,",
+    };
     format!(
-        "leak, probable: {} waits for the end of {}, which does not come, because {}, {how} its write end",
+        "leak, probable: {links}{} waits{again} for the end of {}, which does not come, because {}, {how} its {}",
         name_of_task(world, leak.reader),
         leak.channel,
-        names_of(world, &holders)
+        names_of(world, &holders),
+        match leak.channel {
+            Channel::Pty { .. } => "other side",
+            _ => "write end",
+        }
     )
 }
 

@@ -130,6 +130,12 @@ impl Resolver<'_> {
                 Some(child) if !has_exited(child) => {
                     waiting.add(fd, What::Exit { pid: child.pid }, live_tasks(child));
                 }
+                // Who asks for nothing but the hang-up has seen the exit, and is woken once the parent reaps it (pidfd_poll, fs/pidfs.c).
+                Some(zombie) if matches!(manner, Manner::Set(events) if !events.reads()) => {
+                    let parent = self.world.process(zombie.ppid);
+                    let reapers = parent.map(live_tasks).unwrap_or_default();
+                    waiting.add(fd, What::Exit { pid: zombie.pid }, reapers);
+                }
                 _ => waiting.breaks(BreakKind::Unknown, "waits for a process that has exited"),
             },
             Object::Signalfd { mask } => awaits_signals(self.world, self.process, *mask, waiting),

@@ -1,7 +1,6 @@
 //! Stalls: a writer that waits for room, and readers that live and, for as long as anybody looked, did not read.
 
 use crate::analysis::Analysis;
-use crate::awaited::What;
 use crate::channel::Channel;
 use crate::class::Class;
 use crate::snapshot::{Pid, Snapshot, State, Task};
@@ -25,19 +24,11 @@ pub(crate) struct Stall {
 /// The stall at the channel that `writer` waits to write to, if over all `looks` it did not move, and no thread of any
 /// reader was seen to read or to watch that channel.
 pub(crate) fn find(analysis: &Analysis<'_>, looks: &[Snapshot], writer: TaskId) -> Option<Stall> {
-    let window_ms = looks
-        .last()?
-        .scan
-        .at_ms
-        .saturating_sub(looks.first()?.scan.at_ms);
-    if looks.len() < MIN_LOOKS || window_ms < MIN_WINDOW_MS || !never_moved(looks, writer) {
+    if !is_window(looks) || !never_moved(looks, writer) {
         return None;
     }
     let waiting = analysis.waiting(writer)?;
-    let awaited = waiting
-        .awaited
-        .iter()
-        .find(|a| matches!(a.what, What::Room { .. }))?;
+    let awaited = waiting.awaited.iter().find(|a| a.what.shows_full())?;
     let channel = awaited.what.channel()?.clone();
     let readers: Vec<Pid> = {
         let mut pids: Vec<Pid> = awaited
@@ -77,7 +68,17 @@ pub(crate) fn find(analysis: &Analysis<'_>, looks: &[Snapshot], writer: TaskId) 
     })
 }
 
-fn never_moved(looks: &[Snapshot], id: TaskId) -> bool {
+/// Whether the looks are as many, and span as long, as it takes to say that something did not happen in between.
+pub(crate) fn is_window<'a>(looks: impl IntoIterator<Item = &'a Snapshot>) -> bool {
+    let times: Vec<u64> = looks.into_iter().map(|look| look.scan.at_ms).collect();
+    let (Some(first), Some(last)) = (times.first(), times.last()) else {
+        return false;
+    };
+    times.len() >= MIN_LOOKS && last.saturating_sub(*first) >= MIN_WINDOW_MS
+}
+
+/// Whether a task sat in the same call at every look, and did not run in between.
+pub(crate) fn never_moved(looks: &[Snapshot], id: TaskId) -> bool {
     let counts = |look: &Snapshot| {
         let task = look
             .process(id.pid)?
@@ -151,8 +152,8 @@ fn is_channel(object: &crate::descriptor::Object, channel: &Channel) -> bool {
     }
 }
 
-/// A parent that only ever sleeps for a while asks for its child again and again; an event loop has dropped the
-/// descriptor.
+/// A parent that only ever sleeps for a while asks for its child again and again, whatever it was at where it was met awake; an event
+/// loop has dropped the descriptor.
 fn class_of(seen: &[&Task]) -> Class {
     let naps = |t: &Task| match &t.wait {
         Wait::Sleep { .. } | Wait::Running => true,
@@ -167,7 +168,7 @@ fn class_of(seen: &[&Task]) -> Class {
     };
     if seen.iter().any(|t| matches!(t.wait, Wait::Epoll { .. })) {
         Class::BackPressureForgotten
-    } else if seen.iter().all(|t| naps(t)) {
+    } else if seen.iter().all(|t| t.state != State::Sleeping || naps(t)) {
         Class::PollingWaiter
     } else {
         Class::UnreadStream

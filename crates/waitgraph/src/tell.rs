@@ -248,11 +248,21 @@ fn culprit(analysis: &Analysis<'_>, found: &Classified) -> Option<Culprit> {
 
 fn leaked(analysis: &Analysis<'_>, leak: &Leak) -> Part {
     let world = &analysis.world;
-    let reader = phrase::name_of_task(world, leak.reader);
     let holders: BTreeSet<Pid> = leak.holders.keys().copied().collect();
+    // Whoever made the pipe can do without its end; whoever was given one to read to its end cannot.
+    let (culprit, name) = if leak.maker == leak.reader.pid {
+        (leak.reader, phrase::name_of_task(world, leak.reader))
+    } else {
+        let reader = phrase::name_of(world, leak.reader.pid);
+        let maker = phrase::name_of(world, leak.maker);
+        (
+            first_task(analysis, leak.maker),
+            format!("{maker}, by way of {reader},"),
+        )
+    };
     let why = headline::why(
         Some(leak.class),
-        &reader,
+        &name,
         Some(&phrase::names_of(world, &holders)),
         Some(&leak.channel),
     );
@@ -261,12 +271,13 @@ fn leaked(analysis: &Analysis<'_>, leak: &Leak) -> Part {
         pid: *pid,
         fds: fds.clone(),
     });
-    let culprit = phrase::actor(world, leak.reader).map(|actor| Culprit {
+    let culprit = phrase::actor(world, culprit).map(|actor| Culprit {
         actor,
         why,
         holds: holds.collect(),
     });
-    let mut told = vec![leak.reader];
+    let mut told = leak.behind.clone();
+    told.push(leak.reader);
     told.extend(holders.iter().map(|pid| first_task(analysis, *pid)));
     Part {
         class: Some(leak.class),
