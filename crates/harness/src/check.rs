@@ -4,6 +4,7 @@
 //! case alone, and every timer that it may have is given time.
 
 pub mod bisect;
+pub mod contract;
 mod idle;
 mod judge;
 mod probe;
@@ -34,8 +35,11 @@ pub struct Request {
 
 /// The bound on a trial that nothing else ends. A JVM on a loaded machine takes seconds to start.
 const DEADLINE: Duration = Duration::from_secs(60);
-/// How long nothing may move, where the wrapper was given no timeout; a timer by setitimer(2) shows nowhere in `/proc`.
-const QUIET: Duration = Duration::from_millis(700);
+/// How long nothing may move, where the wrapper was given no timeout; a timer by setitimer(2) shows nowhere in `/proc`. Over so long a
+/// window of looks the engine tells a stall.
+const QUIET: Duration = Duration::from_millis(1_000);
+/// How long a leak, or a deadlock that is only probable, must be seen.
+const PROBABLE: Duration = Duration::from_millis(700);
 /// How long a wrapper may sleep and look in turns while its child is blocked.
 const POLLING: Duration = Duration::from_secs(3);
 /// How long a wrapper may come back from waits with a timeout after the child's exit, while nobody else in the trial moves. Far above a
@@ -85,14 +89,14 @@ fn try_run(request: &Request, setup: &Setup) -> Result<Finding, TrialError> {
 fn patience(case: &Case) -> Patience {
     let orders = &case.orders;
     let timers = orders.timeout_s.or(orders.resume_s).unwrap_or(0);
-    let quiet = QUIET + Duration::from_secs(2 * timers);
+    let timers = Duration::from_secs(2 * timers);
     Patience {
         deadline: DEADLINE,
-        quiet,
-        polling: POLLING + Duration::from_secs(2 * timers),
-        timers: Some(TIMERS + Duration::from_secs(2 * timers)),
-        probable: Some(quiet),
-        proof: Duration::from_secs(2 * timers),
+        quiet: QUIET + timers,
+        polling: POLLING + timers,
+        timers: Some(TIMERS + timers),
+        probable: Some(PROBABLE + timers),
+        proof: timers,
     }
 }
 

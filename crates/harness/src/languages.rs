@@ -75,13 +75,7 @@ pub fn put(pool: &Pool, ready: &Ready, case: &Case) -> Checked {
         case: case.clone(),
         wrapper: ready.wrapper.clone(),
     });
-    let known = ready.known.get(&case.id);
-    let known = known.and_then(|known| known.failure(finding.name()));
-    Checked {
-        standing: finding.standing(case.level, known, false),
-        case: case.clone(),
-        finding,
-    }
+    Checked::new(case.clone(), finding, ready.known.get(&case.id), false)
 }
 
 /// Gathers what came of a wrapper's cases, and searches the bytes at which it begins to hang on the streams on which it does.

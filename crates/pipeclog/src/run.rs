@@ -71,6 +71,18 @@ pub(crate) fn each<I: Sync, O: Send>(
     bar: &ProgressBar,
     work: impl Fn(&I) -> O + Sync,
 ) -> Result<Vec<O>, Interrupted> {
+    let done = until_interrupted(items, jobs, bar, work);
+    interrupt::check()?;
+    Ok(done.into_iter().map(|(_, result)| result).collect())
+}
+
+/// The same, where what was done by the time of a signal is wanted too: each result with the place of its item.
+pub(crate) fn until_interrupted<I: Sync, O: Send>(
+    items: &[I],
+    jobs: usize,
+    bar: &ProgressBar,
+    work: impl Fn(&I) -> O + Sync,
+) -> Vec<(usize, O)> {
     let next = AtomicUsize::new(0);
     let done: Mutex<Vec<(usize, O)>> = Mutex::new(Vec::with_capacity(items.len()));
     std::thread::scope(|scope| {
@@ -89,12 +101,11 @@ pub(crate) fn each<I: Sync, O: Send>(
         }
     });
     bar.finish_and_clear();
-    interrupt::check()?;
     let mut done = done
         .into_inner()
         .unwrap_or_else(std::sync::PoisonError::into_inner);
     done.sort_by_key(|(index, _)| *index);
-    Ok(done.into_iter().map(|(_, result)| result).collect())
+    done
 }
 
 fn take<'a, I>(items: &'a [I], next: &AtomicUsize) -> Option<(usize, &'a I)> {

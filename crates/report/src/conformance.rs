@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use pipeclog_scenario::check::{Checked, Conformance, Finding, Standing};
+use pipeclog_scenario::check::{
+    Case, Checked, Conformance, Expected, Finding, FindingName, Known, Standing,
+};
 use pipeclog_waitgraph::{Untrusted, render};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
@@ -44,6 +46,44 @@ pub fn counts(results: &Conformance) -> Counts {
     counts
 }
 
+/// The cases themselves, a line each.
+#[must_use]
+pub fn catalogue(cases: &[Case]) -> String {
+    let mut text = String::new();
+    for case in cases {
+        let _ = writeln!(
+            text,
+            "{:27} {:6} {}; {} ({})",
+            case.id,
+            case.level.word(),
+            case.title,
+            case.reason,
+            case.references.join("; ")
+        );
+    }
+    text
+}
+
+/// The same as a page.
+#[must_use]
+pub fn catalogue_page(cases: &[Case]) -> String {
+    let text = |text: &str| Untrusted::new(text).markdown();
+    let mut page =
+        "| case | level | what happens in it | why it is asked | seen in |\n|---|---|---|---|---|\n".to_owned();
+    for case in cases {
+        let _ = writeln!(
+            page,
+            "| {} | {} | {} | {} | {} |",
+            text(&case.id),
+            case.level.word(),
+            text(&case.title),
+            text(&case.reason),
+            text(&case.references.join("; "))
+        );
+    }
+    page
+}
+
 /// One line a case, what failed told in full, and the count. Safe for a terminal.
 #[must_use]
 pub fn human(results: &Conformance, columns: usize) -> String {
@@ -63,7 +103,16 @@ pub fn human(results: &Conformance, columns: usize) -> String {
         let _ = write!(text, "\n{}", told(checked, columns));
     }
     let _ = writeln!(text, "\n{}", sentence(counts(results)));
+    if let Some(interrupted) = interrupted(results) {
+        let _ = writeln!(text, "{interrupted}");
+    }
     text
+}
+
+/// That a signal ended the run, and what it did not come to.
+fn interrupted(results: &Conformance) -> Option<String> {
+    let (run, left) = (results.cases.len(), results.not_run.len());
+    (left > 0).then(|| format!("interrupted: {left} of {} cases were not run", run + left))
 }
 
 /// The count in words.
@@ -106,17 +155,22 @@ fn mark(standing: Standing) -> &'static str {
 fn told(checked: &Checked, columns: usize) -> String {
     let case = &checked.case;
     let mut text = format!(
-        "{} {}: {}\n  {}\n",
+        "{} {}: {}\n",
         mark(checked.standing),
         case.id,
         Untrusted::new(checked.finding.to_string()).terminal(LINE_CHARS),
-        case.reason
     );
-    if !case.references.is_empty() {
-        let _ = writeln!(text, "  seen in: {}", case.references.join("; "));
+    if let Some(outdated) = outdated(checked) {
+        let _ = writeln!(text, "  {outdated}");
     }
-    if checked.standing == Standing::Outdated {
-        text.push_str("  the file of expectations names another failure: bring it up to date\n");
+    if let Some(timeout) = unbounded(checked) {
+        let _ = writeln!(text, "  {timeout}");
+    }
+    if is_failure(&checked.finding) {
+        let _ = writeln!(text, "  {}", case.reason);
+        if !case.references.is_empty() {
+            let _ = writeln!(text, "  seen in: {}", case.references.join("; "));
+        }
     }
     if let Some(report) = diagnosis(&checked.finding) {
         for line in render::human(report, render::Width::Columns(columns.saturating_sub(2))).lines()
@@ -125,6 +179,51 @@ fn told(checked: &Checked, columns: usize) -> String {
         }
     }
     text
+}
+
+/// Of a hang under a timeout: that it has passed. Where the command would end by itself some day, or hangs by itself, there is no more to
+/// be said of it.
+fn unbounded(checked: &Checked) -> Option<String> {
+    let Finding::Hung(hang) = &checked.finding else {
+        return None;
+    };
+    let orders = checked.case.orders;
+    let timeout_s = orders.timeout_s.or(orders.resume_s)?;
+    Some(format!(
+        "it was given a timeout of {timeout_s} s, and had not ended after {}.{} s",
+        hang.after_ms / 1000,
+        hang.after_ms % 1000 / 100
+    ))
+}
+
+/// How the file of known failures differs from what came, and what to write there.
+fn outdated(checked: &Checked) -> Option<String> {
+    let known = checked
+        .known
+        .as_ref()
+        .filter(|_| checked.standing == Standing::Outdated)?;
+    let id = &checked.case.id;
+    let what_to_do = if is_failure(&checked.finding) {
+        let came = Known::One(Expected::of(&checked.finding));
+        format!("mend it, or write \"{id}\": \"{came}\" there")
+    } else {
+        format!("take \"{id}\" out of it")
+    };
+    Some(format!(
+        "the file of known failures says {known}: {what_to_do}"
+    ))
+}
+
+fn is_failure(finding: &Finding) -> bool {
+    match finding.name() {
+        FindingName::Hang
+        | FindingName::Loss
+        | FindingName::Exit
+        | FindingName::Harm
+        | FindingName::Imposition
+        | FindingName::Broken => true,
+        FindingName::Pass | FindingName::NotApplicable => false,
+    }
 }
 
 fn diagnosis(finding: &Finding) -> Option<&pipeclog_waitgraph::report::Report> {
@@ -145,9 +244,10 @@ fn diagnosis(finding: &Finding) -> Option<&pipeclog_waitgraph::report::Report> {
 pub fn markdown(results: &Conformance) -> String {
     let text = |text: &str| Untrusted::new(text).markdown();
     let mut page = format!(
-        "# {}\n\n{}.\n\n| case | level | came | what happens in it |\n|---|---|---|---|\n",
+        "# {}\n\n{}.{}\n\n| case | level | came | what happens in it |\n|---|---|---|---|\n",
         text(&results.wrapper.command.join(" ")),
-        sentence(counts(results))
+        sentence(counts(results)),
+        interrupted(results).map_or_else(String::new, |told| format!(" **{told}.**"))
     );
     for checked in &results.cases {
         let case = &checked.case;
@@ -172,12 +272,21 @@ pub fn markdown(results: &Conformance) -> String {
         let case = &checked.case;
         let _ = write!(
             page,
-            "\n## {}\n\n{}\n\n{} Seen in: {}.\n",
+            "\n## {}\n\n{}\n",
             text(&case.id),
-            text(&checked.finding.to_string()),
-            text(&case.reason),
-            text(&case.references.join("; "))
+            text(&checked.finding.to_string())
         );
+        for line in outdated(checked).into_iter().chain(unbounded(checked)) {
+            let _ = write!(page, "\n{}\n", text(&line));
+        }
+        if is_failure(&checked.finding) {
+            let _ = write!(
+                page,
+                "\n{} Seen in: {}.\n",
+                text(&case.reason),
+                text(&case.references.join("; "))
+            );
+        }
         if let Some(report) = diagnosis(&checked.finding) {
             let _ = write!(page, "\n{}", render::markdown(report));
         }
@@ -185,7 +294,8 @@ pub fn markdown(results: &Conformance) -> String {
     page
 }
 
-/// JUnit's XML.
+/// JUnit's XML. A failure that makes the check fail is one; any other is skipped there and told all the same: one that was known, one of
+/// what a wrapper should or may do, and a case that does not apply. The level of each case is a property of it.
 ///
 /// # Errors
 ///
@@ -193,29 +303,142 @@ pub fn markdown(results: &Conformance) -> String {
 pub fn junit(results: &Conformance, columns: usize) -> Result<String, quick_junit::SerializeError> {
     let mut suite = TestSuite::new(results.wrapper.command.join(" "));
     for checked in &results.cases {
-        let failure = |kind| {
-            let mut status = TestCaseStatus::non_success(kind);
-            status
-                .set_type(checked.finding.name().word())
-                .set_message(checked.finding.to_string())
-                .set_description(told(checked, columns));
-            status
-        };
-        let status = match checked.standing {
-            Standing::Good | Standing::Known => TestCaseStatus::success(),
-            Standing::Idle | Standing::Minor => {
-                let mut status = TestCaseStatus::skipped();
-                status.set_message(checked.finding.to_string());
-                status
-            }
-            Standing::Bad | Standing::Outdated => failure(NonSuccessKind::Failure),
-            Standing::Broken => failure(NonSuccessKind::Error),
-        };
-        let mut case = TestCase::new(checked.case.id.as_str(), status);
+        let mut case = TestCase::new(checked.case.id.as_str(), status(checked, columns));
         case.set_classname(format!("pipeclog.{}", checked.case.group));
+        case.add_property(("level", checked.case.level.word()));
         suite.add_test_case(case);
+    }
+    for id in &results.not_run {
+        let mut status = TestCaseStatus::skipped();
+        status.set_message("interrupted: it was not run");
+        suite.add_test_case(TestCase::new(id.as_str(), status));
     }
     let mut report = Report::new("pipeclog check");
     report.add_test_suite(suite);
     report.to_string()
+}
+
+fn status(checked: &Checked, columns: usize) -> TestCaseStatus {
+    let (mut status, before) = match checked.standing {
+        Standing::Good => return TestCaseStatus::success(),
+        Standing::Idle => (TestCaseStatus::skipped(), String::new()),
+        Standing::Known => (
+            TestCaseStatus::skipped(),
+            "failed, as is known of it: ".to_owned(),
+        ),
+        Standing::Minor => (
+            TestCaseStatus::skipped(),
+            format!("failed a {}: ", checked.case.level.word()),
+        ),
+        Standing::Bad | Standing::Outdated => (
+            TestCaseStatus::non_success(NonSuccessKind::Failure),
+            String::new(),
+        ),
+        Standing::Broken => (
+            TestCaseStatus::non_success(NonSuccessKind::Error),
+            String::new(),
+        ),
+    };
+    status
+        .set_type(checked.finding.name().word())
+        .set_message(format!("{before}{}", checked.finding));
+    if checked.standing != Standing::Idle {
+        status.set_description(told(checked, columns));
+    }
+    status
+}
+
+#[cfg(test)]
+mod tests {
+    use pipeclog_scenario::check::{Level, SCHEMA_VERSION, Wrapper};
+    use pipeclog_scenario::script::Script;
+
+    use super::*;
+
+    fn checked(level: Level, finding: Finding, known: Option<&str>) -> Checked {
+        let case = Case {
+            level,
+            reason: "Because.".to_owned(),
+            ..Case::of_script("stdout-1", Script::new(Vec::new()))
+        };
+        let known: Option<Known> = known.map(|json| serde_json::from_str(json).unwrap());
+        Checked::new(case, finding, known.as_ref(), false)
+    }
+
+    fn lost() -> Finding {
+        Finding::Lost {
+            stream: "stdout".to_owned(),
+            what: "at byte 7: the end".to_owned(),
+        }
+    }
+
+    fn results(checked: Checked) -> Conformance {
+        Conformance {
+            schema_version: SCHEMA_VERSION,
+            wrapper: Wrapper::default(),
+            cases: vec![checked],
+            not_run: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn an_outdated_entry_is_told_with_what_to_write_instead() {
+        let passed = checked(Level::Must, Finding::Passed, Some(r#""hang""#));
+        let text = human(&results(passed), 80);
+        assert!(
+            text.contains("the file of known failures says hang: take \"stdout-1\" out of it"),
+            "{text}"
+        );
+        assert!(!text.contains("Because."), "{text}");
+        let lost = checked(Level::Must, lost(), Some(r#"["pass", "hang"]"#));
+        let text = human(&results(lost), 80);
+        assert!(
+            text.contains(
+                "says pass or hang: mend it, or write \"stdout-1\": \"loss\" there\n  Because."
+            ),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn in_junit_what_does_not_fail_the_check_is_skipped_and_told() {
+        let rows = [
+            (
+                checked(Level::Must, lost(), None),
+                "<failure ",
+                "stdout: at byte 7",
+            ),
+            (
+                checked(Level::Should, lost(), None),
+                "<skipped ",
+                "failed a SHOULD: stdout: at byte 7",
+            ),
+            (
+                checked(Level::Must, lost(), Some(r#""loss""#)),
+                "<skipped ",
+                "failed, as is known of it: stdout",
+            ),
+        ];
+        for (checked, element, message) in rows {
+            let level = checked.case.level.word();
+            let xml = junit(&results(checked), 80).unwrap();
+            assert!(xml.contains(element), "{xml}");
+            assert!(xml.contains(message), "{xml}");
+            assert!(xml.contains("type=\"loss\""), "{xml}");
+            assert!(xml.contains("Because."), "{xml}");
+            let property = format!("<property name=\"level\" value=\"{level}\"/>");
+            assert!(xml.contains(&property), "{xml}");
+        }
+    }
+
+    #[test]
+    fn a_run_that_was_interrupted_says_so_in_every_form() {
+        let mut results = results(checked(Level::Must, Finding::Passed, None));
+        results.not_run = vec!["stdout-2".to_owned()];
+        let told = "interrupted: 1 of 2 cases were not run";
+        assert!(human(&results, 80).contains(told));
+        assert!(markdown(&results).contains(told));
+        let xml = junit(&results, 80).unwrap();
+        assert!(xml.contains("interrupted: it was not run"), "{xml}");
+    }
 }

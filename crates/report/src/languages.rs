@@ -218,36 +218,15 @@ fn skipped(to: &mut String, parents: &[Surveyed]) {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
-    use pipeclog_scenario::check::{Case, Child, Exit, Level, Orders, Output, Start};
-    use pipeclog_scenario::scenario::Descendants;
+    use pipeclog_scenario::check::{Case, Expected, Known};
     use pipeclog_scenario::script::Script;
 
     use super::*;
 
     fn checked(id: &str, finding: Finding, known: Option<FindingName>) -> Checked {
-        Checked {
-            standing: finding.standing(Level::Must, known, false),
-            case: Case {
-                id: id.to_owned(),
-                group: "output".to_owned(),
-                level: Level::Must,
-                title: String::new(),
-                reason: String::new(),
-                references: Vec::new(),
-                child: Child::Script(Script::new(Vec::new())),
-                stdin: None,
-                descendants: Descendants::Killed,
-                needs: BTreeSet::new(),
-                start: Start::Usual,
-                orders: Orders::default(),
-                output: Output::Whole,
-                exit: Exit::Same,
-                idle: false,
-            },
-            finding,
-        }
+        let case = Case::of_script(id, Script::new(Vec::new()));
+        let known = known.map(|name| Known::One(Expected { name, class: None }));
+        Checked::new(case, finding, known.as_ref(), false)
     }
 
     fn lost(what: &str) -> Finding {

@@ -7,12 +7,12 @@
 
 pub mod edge;
 mod finding;
+mod known;
 mod read;
 mod wrapper;
 
-pub use finding::{
-    Checked, Conformance, Expectations, Finding, FindingName, Known, SCHEMA_VERSION, Standing,
-};
+pub use finding::{Checked, Conformance, Finding, FindingName, SCHEMA_VERSION, Standing};
+pub use known::{Expectations, Expected, Known, UnknownOutcome};
 pub use read::{CaseError, read_cases};
 pub use wrapper::Wrapper;
 
@@ -230,6 +230,28 @@ impl fmt::Display for Capability {
 }
 
 impl Case {
+    /// A case that no file has: the wrapper runs this script, in the usual state and without orders, and owes all that comes of it.
+    #[must_use]
+    pub fn of_script(id: impl Into<String>, script: Script) -> Self {
+        Self {
+            id: id.into(),
+            group: "of its own".to_owned(),
+            level: Level::Must,
+            title: String::new(),
+            reason: String::new(),
+            references: Vec::new(),
+            child: Child::Script(script),
+            stdin: None,
+            descendants: Descendants::Killed,
+            needs: BTreeSet::new(),
+            start: Start::Usual,
+            orders: Orders::default(),
+            output: Output::Whole,
+            exit: Exit::Same,
+            idle: false,
+        }
+    }
+
     /// All that a wrapper must be able to do for the case to mean something.
     #[must_use]
     pub fn required(&self) -> BTreeSet<Capability> {

@@ -3,17 +3,15 @@
 //! The child is the chatty one. The parent is a wrapper in the language of the project where one is shipped, and else one
 //! of our strategies that makes the same mistake.
 
-use std::collections::BTreeSet;
-
 use pipeclog_waitgraph::class::Class;
 use pipeclog_waitgraph::report::VerdictName;
 use pipeclog_waitgraph::snapshot::Untrusted;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::check::{Case, Child, Exit, Level, Orders, Output, Start};
+use crate::check::Case;
 use crate::outcome::Hang;
-use crate::scenario::{Descendants, Scenario, ScenarioError, read_family};
+use crate::scenario::{Scenario, ScenarioError, read_family};
 use crate::strategy::Strategy;
 
 /// A file of `fixtures/incidents`.
@@ -194,20 +192,9 @@ impl Incident {
 #[must_use]
 pub fn case(scenario: Scenario) -> Case {
     Case {
-        id: scenario.name,
-        group: "incident".to_owned(),
-        level: Level::Must,
         title: scenario.title,
-        reason: String::new(),
         references: scenario.references,
-        child: Child::Script(scenario.script),
         stdin: scenario.stdin,
-        descendants: Descendants::Killed,
-        needs: BTreeSet::new(),
-        start: Start::Usual,
-        orders: Orders::default(),
-        output: Output::Whole,
-        exit: Exit::Same,
-        idle: false,
+        ..Case::of_script(scenario.name, scenario.script)
     }
 }

@@ -1,12 +1,10 @@
 //! The byte at which a wrapper begins to hang, and what that says of how it is wired to the child.
 
-use std::collections::BTreeSet;
 use std::num::NonZeroU64;
 
 use pipeclog_scenario::check::edge::Edge;
-use pipeclog_scenario::check::{Case, Child, Exit, Finding, Level, Orders, Output, Start, Wrapper};
+use pipeclog_scenario::check::{Case, Finding, Wrapper};
 use pipeclog_scenario::predict::PipeFacts;
-use pipeclog_scenario::scenario::Descendants;
 use pipeclog_scenario::script::{Op, Script, Size, Stream, Write, WriteSize};
 
 use crate::boundary::{Ended, bisect, largest_total};
@@ -52,21 +50,6 @@ fn case(stream: Stream, write_size: u64, bytes: u64) -> Case {
         Stream::Stderr => Write::new(0, bytes),
     };
     write.write_size = WriteSize::Fixed(Size(write_size));
-    Case {
-        id: format!("{bytes}"),
-        group: "bisect".to_owned(),
-        level: Level::Must,
-        title: String::new(),
-        reason: String::new(),
-        references: Vec::new(),
-        child: Child::Script(Script::new(vec![Op::Write(write)])),
-        stdin: None,
-        descendants: Descendants::Killed,
-        needs: BTreeSet::new(),
-        start: Start::Usual,
-        orders: Orders::default(),
-        output: Output::Whole,
-        exit: Exit::Same,
-        idle: false,
-    }
+    let script = Script::new(vec![Op::Write(write)]);
+    Case::of_script(bytes.to_string(), script)
 }

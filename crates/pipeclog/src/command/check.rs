@@ -1,25 +1,27 @@
 //! `pipeclog check`: puts the cases to somebody else's wrapper.
 
+mod contract;
+mod edges;
+mod expect;
+mod repro;
+
 use std::collections::BTreeSet;
-use std::num::NonZeroU64;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail, ensure};
 use clap::{Args, ValueEnum};
-use pipeclog_harness::check::{Request, bisect};
+use pipeclog_harness::check::Request;
 use pipeclog_harness::fixtures;
+use pipeclog_harness::pool::Pool;
 use pipeclog_report::conformance;
-use pipeclog_scenario::boundary::Found;
 use pipeclog_scenario::check::{
-    Capability, Case, Checked, Child, Conformance, Expectations, SCHEMA_VERSION, Start, Wrapper,
-    edge,
+    Capability, Case, Checked, Conformance, Expectations, Finding, SCHEMA_VERSION, Wrapper,
 };
-use pipeclog_scenario::script::{Size, Stream};
-use pipeclog_waitgraph::Untrusted;
+use pipeclog_scenario::script::Size;
 
-use crate::{run, table};
+use crate::{interrupt, run, table};
 
 /// Which cases, and what the wrapper is.
 #[derive(Debug, Args)]
@@ -37,7 +39,8 @@ pub(crate) struct CheckArgs {
     /// Fail for what the wrapper should or may do, too.
     #[arg(long)]
     strict: bool,
-    /// Known failures: a JSON object from the ids of cases to hang, loss, exit, harm or imposition, or to a list of them and pass where a race decides. A case that comes out otherwise fails.
+    /// Known failures: a JSON object from the ids of cases to hang, loss, exit, harm or imposition, or to a list of them and pass where a
+    /// race decides; of a hang its class too, as in 'hang: wait-then-read'. A case that comes out otherwise fails.
     #[arg(long, value_name = "FILE")]
     expect: Option<PathBuf>,
     /// How the results are printed.
@@ -61,8 +64,8 @@ pub(crate) struct CheckArgs {
     /// Print the line that shows this case by itself, and run nothing.
     #[arg(long, value_name = "CASE", conflicts_with_all = ["list", "bisect"])]
     repro: Option<String>,
-    /// Find the byte at which the wrapper begins to hang, and say what that tells of its transport.
-    #[arg(long, conflicts_with = "list")]
+    /// Find the byte at which the wrapper begins to hang, on each stream, and say what that tells of its transport.
+    #[arg(long, conflicts_with_all = ["list", "only", "skip", "strict", "expect"])]
     bisect: bool,
     /// How many cases to run at a time [default: two for each processor].
     #[arg(long, short, value_name = "N", value_parser = run::parse_jobs)]
@@ -97,7 +100,7 @@ struct Words(Vec<String>);
 pub(crate) fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
     let cases = select(&args)?;
     if args.list {
-        list(&cases);
+        list(&cases, args.format)?;
         return Ok(ExitCode::SUCCESS);
     }
     let wrapper = Wrapper {
@@ -113,16 +116,19 @@ pub(crate) fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
     };
     find_program(program)?;
     if let Some(id) = &args.repro {
-        return repro(&wrapper, &cases, id);
-    }
-    if args.bisect {
-        return show_edges(&args, &wrapper);
+        return repro::run(&wrapper, &cases, id);
     }
     let known = match &args.expect {
         None => Expectations::new(),
-        Some(path) => expectations(path)?,
+        Some(path) => expect::read(path)?,
     };
-    let results = put(&args, wrapper, cases, &known)?;
+    let pool = run::pool()?;
+    let jobs = run::jobs(args.jobs);
+    contract::ask(&pool, &wrapper, jobs)?;
+    if args.bisect {
+        return edges::run(&pool, &wrapper, jobs, args.format);
+    }
+    let results = put(&args, &pool, wrapper, cases, &known);
     show(&results, args.format)
 }
 
@@ -144,17 +150,14 @@ fn select(args: &CheckArgs) -> anyhow::Result<Vec<Case>> {
     Ok(cases)
 }
 
-fn list(cases: &[Case]) {
-    for case in cases {
-        println!(
-            "{:27} {:6} {}; {} ({})",
-            case.id,
-            case.level.word(),
-            case.title,
-            case.reason,
-            case.references.join("; ")
-        );
+fn list(cases: &[Case], format: Format) -> anyhow::Result<()> {
+    match format {
+        Format::Human => print!("{}", conformance::catalogue(cases)),
+        Format::Json => println!("{}", serde_json::to_string_pretty(cases)?),
+        Format::Markdown => print!("{}", conformance::catalogue_page(cases)),
+        Format::Junit => bail!("--format junit is for results: a list of cases has none"),
     }
+    Ok(())
 }
 
 /// A wrapper that is not there, or cannot be started, fails every case, which says nothing of it.
@@ -185,60 +188,42 @@ fn find_program(program: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn expectations(path: &Path) -> anyhow::Result<Expectations> {
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("failed to read the known failures from {}", path.display()))?;
-    let known: Expectations = serde_json::from_str(&text).with_context(|| {
-        format!(
-            "{} is no file of known failures, which is as {{\"stderr-65537\": \"hang\", \"daemon-holds\": [\"pass\", \"hang\"]}}, in the words hang, loss, exit, harm, imposition and pass",
-            path.display()
-        )
-    })?;
-    let cases = fixtures::cases().context("failed to read the built-in cases")?;
-    for (id, known) in &known {
-        ensure!(
-            !known.names().is_empty(),
-            "{} names no outcome of {id:?}: write one, as \"hang\", or leave the case out",
-            path.display()
-        );
-        ensure!(
-            cases.iter().any(|case| case.id == *id),
-            "{} names a case {id:?}, which there is not: `pipeclog check --list` shows them all",
-            path.display()
-        );
-    }
-    Ok(known)
-}
-
+/// Every case; after a signal those that had come to their end.
 fn put(
     args: &CheckArgs,
+    pool: &Pool,
     wrapper: Wrapper,
     cases: Vec<Case>,
     known: &Expectations,
-) -> anyhow::Result<Conformance> {
-    let pool = run::pool()?;
+) -> Conformance {
     let bar = run::progress(cases.len(), "cases");
-    let findings = run::each(&cases, run::jobs(args.jobs), &bar, |case| {
+    let mut findings = run::until_interrupted(&cases, run::jobs(args.jobs), &bar, |case| {
         pool.check(&Request {
             case: case.clone(),
             wrapper: wrapper.clone(),
         })
-    })?;
-    let checked = cases.into_iter().zip(findings).map(|(case, finding)| {
-        let known = known.get(&case.id);
-        let known = known.and_then(|known| known.failure(finding.name()));
-        let standing = finding.standing(case.level, known, args.strict);
-        Checked {
-            case,
-            finding,
-            standing,
-        }
     });
-    Ok(Conformance {
+    if interrupt::check().is_err() {
+        // Given up in mid-trial.
+        findings.retain(|(_, finding)| !matches!(finding, Finding::Broken { .. }));
+    }
+    let mut findings = findings.into_iter().peekable();
+    let (mut checked, mut not_run) = (Vec::new(), Vec::new());
+    for (at, case) in cases.into_iter().enumerate() {
+        match findings.next_if(|(index, _)| *index == at) {
+            Some((_, finding)) => {
+                let known = known.get(&case.id);
+                checked.push(Checked::new(case, finding, known, args.strict));
+            }
+            None => not_run.push(case.id),
+        }
+    }
+    Conformance {
         schema_version: SCHEMA_VERSION,
-        cases: checked.collect(),
         wrapper,
-    })
+        cases: checked,
+        not_run,
+    }
 }
 
 fn show(results: &Conformance, format: Format) -> anyhow::Result<ExitCode> {
@@ -257,85 +242,16 @@ fn show(results: &Conformance, format: Format) -> anyhow::Result<ExitCode> {
             results.cases.len()
         );
     }
+    ensure!(
+        counts.idle < results.cases.len(),
+        "nothing was tested: none of the chosen cases ({}) is applicable to this wrapper as it was declared",
+        results.cases.len()
+    );
     Ok(ExitCode::from(if counts.failed == 0 {
         0
     } else {
         crate::NOT_AS_EXPECTED
     }))
-}
-
-fn repro(wrapper: &Wrapper, cases: &[Case], id: &str) -> anyhow::Result<ExitCode> {
-    let case = cases.iter().find(|case| case.id == id);
-    let case = case.with_context(|| {
-        format!("there is no case {id:?}: `pipeclog check --list` shows them all")
-    })?;
-    if let Some(why) = wrapper.not_applicable(case) {
-        bail!("{id} is not applicable to this wrapper: {why}");
-    }
-    println!("{}", repro_line(wrapper, case)?);
-    Ok(ExitCode::SUCCESS)
-}
-
-/// A line for a shell, which needs this program and the wrapper and no file.
-fn repro_line(wrapper: &Wrapper, case: &Case) -> anyhow::Result<String> {
-    let program = std::env::current_exe().context("failed to find this program's own file")?;
-    let mut words = wrapper.words(case);
-    match &case.child {
-        Child::Script(script) => {
-            let json: serde_json::Value = serde_json::from_str(&script.to_json()?)?;
-            words.extend([program.display().to_string(), "chatty".to_owned()]);
-            words.extend(["--script".to_owned(), json.to_string()]);
-        }
-        Child::Probe(_) => words.extend(
-            [
-                "sh",
-                "-c",
-                "ls -l /proc/$$/fd; grep -E '^Sig(Blk|Ign)' /proc/$$/status; exit 7",
-            ]
-            .map(str::to_owned),
-        ),
-        Child::Missing => words.push("/nonexistent/pipeclog-no-such-command".to_owned()),
-    }
-    let line = shlex::try_join(words.iter().map(String::as_str))
-        .context("failed to quote the command for a shell")?;
-    let line = match case.start {
-        Start::Usual => line,
-        Start::StdinClosed => format!("{line} <&-"),
-        Start::SigchldIgnored => format!("(trap '' CHLD; exec {line})"),
-    };
-    Ok(match case.stdin {
-        None if case.start == Start::StdinClosed => line,
-        None => format!("{line} </dev/null"),
-        Some(size) => format!("head -c {} /dev/zero | {line}", size.0),
-    })
-}
-
-/// What the wrapper takes of each stream; an error if nothing could be told of one.
-fn show_edges(args: &CheckArgs, wrapper: &Wrapper) -> anyhow::Result<ExitCode> {
-    let pool = run::pool()?;
-    let sizes = || bisect::WRITE_SIZES.into_iter().filter_map(NonZeroU64::new);
-    let streams = [Stream::Stdout, Stream::Stderr];
-    let searches: Vec<_> = streams
-        .into_iter()
-        .flat_map(|stream| sizes().map(move |size| (stream, size)))
-        .collect();
-    let bar = run::progress(searches.len(), "searches");
-    let edges = run::each(&searches, run::jobs(args.jobs), &bar, |(stream, size)| {
-        bisect::search(&pool, wrapper, *stream, *size)
-    })?;
-    for of_stream in edges.chunk_by(|one, next| one.stream == next.stream) {
-        for line in edge::lines(of_stream) {
-            println!("{}", Untrusted::new(line).terminal(2000));
-        }
-    }
-    let unclear = |edge: &&edge::Edge| matches!(edge.found, Found::Unclear { .. });
-    let unclear = edges.iter().filter(unclear).count();
-    ensure!(
-        unclear == 0,
-        "{unclear} of {} searches came to nothing, since the wrapper fails otherwise than by a hang: mend that first, or declare it (--without)",
-        edges.len()
-    );
-    Ok(ExitCode::SUCCESS)
 }
 
 fn capability(name: &str) -> Result<Capability, String> {

@@ -1,11 +1,12 @@
 //! What `docs/wrapper-authors.md` shows, run as it stands there: the adapters, the workflow.
 
 use std::path::Path;
+use std::time::Duration;
 
 use libtest_mimic::{Failed, Trial};
 use pipeclog_capture::Command;
 
-use crate::cli::{Ran, assert_that, run};
+use crate::cli::{Ran, assert_that, run, run_within};
 
 const PAGE: &str = include_str!("../../../../docs/wrapper-authors.md");
 
@@ -63,10 +64,10 @@ const fn adapter(
 }
 
 pub(crate) fn tests() -> Vec<Trial> {
-    let mut tests = vec![Trial::test(
-        "docs/the_workflow_checks_what_it_says",
-        workflow,
-    )];
+    let mut tests = vec![
+        Trial::test("docs/the_workflow_checks_what_it_says", workflow),
+        Trial::test("docs/the_workflow_installs_what_it_checks_with", install),
+    ];
     for adapter in ADAPTERS {
         let name = format!("docs/the_adapter_in_{}_works", adapter.language);
         tests.push(Trial::test(name, move || works(&adapter)));
@@ -106,34 +107,106 @@ fn works(adapter: &Adapter) -> Result<(), Failed> {
     assert_that(ran.code == Some(0) && !ran.stdout.contains("minor"), &ran)
 }
 
-/// Its YAML is read by a parser, and its check run as the page has it.
-fn workflow() -> Result<(), Failed> {
-    let folder = tempfile::tempdir()?;
+/// The page's files as its reader would have them; nothing, and a word on it, if a tool is missing.
+fn lay_out(folder: &Path, tools: &[&str]) -> Result<bool, Failed> {
     for (file, language) in [
         ("workflow.yml", "yaml"),
         ("known-failures.json", "json"),
         ("wrapper.py", "python"),
     ] {
-        std::fs::write(folder.path().join(file), block(language)?)?;
+        std::fs::write(folder.join(file), block(language)?)?;
     }
-    for tool in ["ruby", "python3"] {
-        if !has(folder.path(), tool)? {
+    for tool in tools {
+        if !has(folder, tool)? {
             println!("docs/workflow: skipped: {tool} is not installed");
-            return Ok(());
+            return Ok(false);
         }
     }
+    Ok(true)
+}
+
+/// The commands of the workflow's steps, by a parser of YAML.
+fn steps(folder: &Path) -> Result<Vec<String>, Failed> {
     let steps = r#"ruby -ryaml -e 'puts YAML.load_file("workflow.yml").dig("jobs", "pipeclog", "steps").map { |step| step["run"] }.compact'"#;
-    let steps = shell(folder.path(), steps)?;
+    let steps = shell(folder, steps)?;
     assert_that(steps.code == Some(0), &steps)?;
-    let check = steps
-        .stdout
-        .lines()
-        .find(|line| line.starts_with("pipeclog check "));
-    let ran = shell(folder.path(), check.ok_or("no step runs the check")?)?;
+    Ok(steps.stdout.lines().map(str::to_owned).collect())
+}
+
+fn step(steps: &[String], begin: &str) -> Result<String, Failed> {
+    let step = steps.iter().find(|step| step.starts_with(begin));
+    Ok(step.ok_or("no step does that")?.clone())
+}
+
+/// Its check is run as the page has it, and so is the line that the page has beside it.
+fn workflow() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    if !lay_out(folder.path(), &["ruby", "python3"])? {
+        return Ok(());
+    }
+    let steps = steps(folder.path())?;
+    assert_eq!(steps.len(), 2, "each step is run by a test: {steps:?}");
+    let ran = shell(folder.path(), &step(&steps, "pipeclog check ")?)?;
     let xml = std::fs::read_to_string(folder.path().join("check.xml"))?;
     let cases = pipeclog_harness::fixtures::cases()?.len();
     let all = xml.matches("<testcase ").count() == cases;
-    assert_that(ran.code == Some(0) && all, &Ran { stdout: xml, ..ran })
+    assert_that(ran.code == Some(0) && all, &Ran { stdout: xml, ..ran })?;
+    let (_, summary) = PAGE
+        .split_once("\n`--format markdown")
+        .ok_or("no such line")?;
+    let (summary, _) = summary.split_once('`').ok_or("it has no end")?;
+    let line = format!(
+        "GITHUB_STEP_SUMMARY=summary.md; pipeclog check --only exit-1 --format markdown{summary}"
+    );
+    let ran = shell(folder.path(), &line)?;
+    let page = std::fs::read_to_string(folder.path().join("summary.md"))?;
+    let told = page.starts_with("# python3 wrapper.py");
+    assert_that(
+        ran.code == Some(0) && told,
+        &Ran {
+            stdout: page,
+            ..ran
+        },
+    )
+}
+
+/// How long the compiler may take, from nothing.
+const INSTALL_BOUND: Duration = Duration::from_secs(1800);
+
+/// From a clone of this repository, in place of the one that is published; without optimising.
+fn install() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    if !lay_out(folder.path(), &["ruby", "python3", "git", "cargo"])? {
+        return Ok(());
+    }
+    let steps = steps(folder.path())?;
+    let (install, check) = (
+        step(&steps, "cargo install ")?,
+        step(&steps, "pipeclog check ")?,
+    );
+    let published = env!("CARGO_PKG_REPOSITORY");
+    if !install.contains(published) {
+        return Err(format!("{install} is not from {published}").into());
+    }
+    if std::env::var_os("PIPECLOG_TEST_INSTALL").is_none() {
+        println!(
+            "docs/the_workflow_installs: skipped: it compiles everything anew; PIPECLOG_TEST_INSTALL=1 runs it"
+        );
+        return Ok(());
+    }
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let install = install.replace(
+        published,
+        &format!("file://{}/clone", folder.path().display()),
+    );
+    let line = format!(
+        "git clone --quiet {} clone && CARGO_TARGET_DIR={} {install} --debug --root installed && PATH=installed/bin:$PATH && {check}",
+        repository.display(),
+        concat!(env!("CARGO_TARGET_TMPDIR"), "/install"),
+    );
+    let command = Command::new("sh").args(["-c", &line]);
+    let ran = run_within(command.current_dir(folder.path()), INSTALL_BOUND)?;
+    assert_that(ran.code == Some(0), &ran)
 }
 
 fn has(folder: &Path, tool: &str) -> Result<bool, Failed> {

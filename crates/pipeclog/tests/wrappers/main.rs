@@ -1,6 +1,7 @@
 //! Every wrapper of `fixtures/wrappers` under every case of `fixtures/check`: `cargo test --test wrappers python`.
 //!
-//! A wrapper fails what its file of known failures says, each as it says, and nothing else. A mutant fails the case that is meant for it,
+//! A wrapper fails what its file of known failures says, each as it says, a hang in the class that it says and with evidence of it, and
+//! nothing else. A mutant fails the case that is meant for it,
 //! which the wrapper that it is made from passes. Our own safe strategies fail nothing. Each incident of `fixtures/incidents` hangs, is
 //! diagnosed as its file says, and is cured. The watchdog stands in the workers.
 
@@ -24,8 +25,9 @@ use pipeclog_harness::check::shipped::{self, Shipped, Unready};
 use pipeclog_harness::fixtures;
 use pipeclog_harness::pool::Pool;
 use pipeclog_scenario::check::{
-    Capability, Case, Expectations, Finding, FindingName, Known, Wrapper,
+    Capability, Case, Expectations, Expected, Finding, FindingName, Known, Wrapper,
 };
+use pipeclog_waitgraph::report::VerdictName;
 use serde::Deserialize;
 
 /// What all tests share.
@@ -102,7 +104,10 @@ fn run_shipped(suite: &Suite, shipped: &Shipped) -> Result<(), Failed> {
 }
 
 /// What is expected where nothing is known.
-const PASS: Known = Known::One(FindingName::Pass);
+const PASS: Known = Known::One(Expected {
+    name: FindingName::Pass,
+    class: None,
+});
 
 /// How many cases of one wrapper run at the same time.
 const CASES_AT_A_TIME: usize = 3;
@@ -136,12 +141,37 @@ fn put_all(suite: &Suite, wrapper: &Wrapper, known: &Expectations) -> Result<(),
 /// What came of a case, if it is otherwise than known.
 fn fault(suite: &Suite, wrapper: &Wrapper, case: &Case, known: &Expectations) -> Option<String> {
     let finding = put(suite, wrapper, case);
-    let expected = known.get(&case.id).unwrap_or(&PASS);
-    let came = match finding.name() {
-        FindingName::NotApplicable => FindingName::Pass,
-        found => found,
+    let known = known.get(&case.id).unwrap_or(&PASS);
+    let is_passed_over =
+        matches!(finding, Finding::NotApplicable { .. }) && known.allows(&Finding::Passed);
+    if is_passed_over || known.allows(&finding) {
+        return without_evidence(case, &finding);
+    }
+    let came = Expected::of(&finding);
+    Some(format!("{known} was expected; {came}: {finding}"))
+}
+
+/// A hang must come with more than that somebody waits: with a verdict, or, where the wrapper was to give up on a command that does not end,
+/// with the time for which it has not.
+fn without_evidence(case: &Case, finding: &Finding) -> Option<String> {
+    let Finding::Hung(hang) = finding else {
+        return None;
     };
-    (!expected.names().contains(&came)).then(|| format!("{expected} was expected; {finding}"))
+    let verdict = hang.diagnosis.as_ref().map(|report| report.verdict);
+    let is_evidence = match verdict {
+        Some(
+            VerdictName::Deadlocked
+            | VerdictName::Leaked
+            | VerdictName::Stalled
+            | VerdictName::Stopped,
+        ) => true,
+        Some(VerdictName::Waiting | VerdictName::Progressing | VerdictName::Unproven) | None => {
+            case.orders
+                .timeout_s
+                .is_some_and(|timeout_s| hang.after_ms > 2_000 * timeout_s)
+        }
+    };
+    (!is_evidence).then(|| format!("it carries no proof: {finding}"))
 }
 
 fn put(suite: &Suite, wrapper: &Wrapper, case: &Case) -> Finding {

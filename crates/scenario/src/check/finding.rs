@@ -1,11 +1,11 @@
 //! What came of a case, and of all.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
+use pipeclog_waitgraph::class::Class;
 use serde::{Deserialize, Serialize};
 
-use super::{Case, Level, Wrapper};
+use super::{Case, Known, Level, Wrapper};
 use crate::outcome::{EndedBy, Hang};
 
 /// The version of the JSON form of [`Conformance`]; raised when a field changes its meaning or goes.
@@ -106,6 +106,9 @@ pub struct Checked {
     pub finding: Finding,
     /// How that stands to what was expected.
     pub standing: Standing,
+    /// What was known of it; nothing where a pass was expected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known: Option<Known>,
 }
 
 /// What came of all cases that were put to a wrapper.
@@ -117,51 +120,35 @@ pub struct Conformance {
     pub wrapper: Wrapper,
     /// In the order of the files.
     pub cases: Vec<Checked>,
+    /// The cases that were chosen and not come to, since a signal ended the run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_run: Vec<String>,
 }
 
-/// Failures that are known, by the id of the case.
-pub type Expectations = BTreeMap<String, Known>;
-
-/// What is known to come of a case: `"hang"`, or `["pass", "hang"]` where a race in the wrapper decides.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Known {
-    /// This alone.
-    One(FindingName),
-    /// Any of these.
-    Several(Vec<FindingName>),
-}
-
-impl Known {
-    /// All that may come.
+impl Checked {
+    /// How what came of a case stands to what is known of it.
     #[must_use]
-    pub fn names(&self) -> &[FindingName] {
-        match self {
-            Self::One(name) => std::slice::from_ref(name),
-            Self::Several(names) => names,
+    pub fn new(case: Case, finding: Finding, known: Option<&Known>, strict: bool) -> Self {
+        Self {
+            standing: finding.standing(case.level, known, strict),
+            known: known.cloned(),
+            case,
+            finding,
         }
-    }
-
-    /// The failure that was to be expected where this was found; none where a pass was found and may come.
-    #[must_use]
-    pub fn failure(&self, found: FindingName) -> Option<FindingName> {
-        let is_failure = |name: &FindingName| *name != FindingName::Pass;
-        if self.names().contains(&found) {
-            Some(found).filter(is_failure)
-        } else {
-            self.names().iter().copied().find(is_failure)
-        }
-    }
-}
-
-impl fmt::Display for Known {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let words: Vec<_> = self.names().iter().map(|name| name.word()).collect();
-        f.write_str(&words.join(" or "))
     }
 }
 
 impl FindingName {
+    /// Those that a file of known failures may name.
+    pub const KNOWABLE: [Self; 6] = [
+        Self::Hang,
+        Self::Loss,
+        Self::Exit,
+        Self::Harm,
+        Self::Imposition,
+        Self::Pass,
+    ];
+
     /// As people read it.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -194,12 +181,28 @@ impl Finding {
         }
     }
 
-    /// How it stands, for a case of this level, where `known` is the failure that is expected of it.
+    /// The class of a hang, where its diagnosis names one.
     #[must_use]
-    pub fn standing(&self, level: Level, known: Option<FindingName>, strict: bool) -> Standing {
-        match (self, known) {
+    pub fn class(&self) -> Option<Class> {
+        match self {
+            Self::Hung(hang) => hang.diagnosis.as_ref()?.class,
+            Self::Passed
+            | Self::Lost { .. }
+            | Self::WrongExit { .. }
+            | Self::Harmed { .. }
+            | Self::Imposed { .. }
+            | Self::NotApplicable { .. }
+            | Self::Broken { .. } => None,
+        }
+    }
+
+    /// How it stands, for a case of this level, where `known` is what is known to come of it.
+    #[must_use]
+    pub fn standing(&self, level: Level, known: Option<&Known>, strict: bool) -> Standing {
+        match (self, known.filter(|known| known.has_failure())) {
             (Self::Broken { .. }, _) => Standing::Broken,
-            (found, Some(known)) if found.name() == known => Standing::Known,
+            (Self::Passed, Some(known)) if known.allows(self) => Standing::Good,
+            (_, Some(known)) if known.allows(self) => Standing::Known,
             (_, Some(_)) => Standing::Outdated,
             (Self::NotApplicable { .. }, None) => Standing::Idle,
             (Self::Passed, None) => Standing::Good,
@@ -245,35 +248,5 @@ impl fmt::Display for Finding {
             Self::NotApplicable { why } => write!(f, "not applicable: {why}"),
             Self::Broken { why } => write!(f, "the trial went wrong: {why}"),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn where_a_race_decides_every_outcome_that_is_named_is_as_expected_and_no_other() {
-        let known: Known = serde_json::from_str(r#"["pass", "hang"]"#).unwrap();
-        let stands = |finding: Finding| {
-            let failure = known.failure(finding.name());
-            finding.standing(Level::Must, failure, false)
-        };
-        let lost = Finding::Lost {
-            stream: "stdout".to_owned(),
-            what: String::new(),
-        };
-        assert_eq!(stands(Finding::Passed), Standing::Good);
-        assert_eq!(stands(lost), Standing::Outdated);
-        assert_eq!(known.failure(FindingName::Hang), Some(FindingName::Hang));
-        assert_eq!(known.to_string(), "pass or hang");
-    }
-
-    #[test]
-    fn a_failure_that_is_known_and_does_not_come_is_to_be_told() {
-        let known: Known = serde_json::from_str(r#""hang""#).unwrap();
-        let failure = known.failure(FindingName::Pass);
-        let standing = Finding::Passed.standing(Level::May, failure, false);
-        assert_eq!(standing, Standing::Outdated);
     }
 }
