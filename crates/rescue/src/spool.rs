@@ -342,6 +342,9 @@ pub fn resume(spool: &Spool, tell: &mut dyn FnMut(&Deed)) -> Result<Resumed, Spo
             if !parties::are_stopped(&mut scanner, &readers)? {
                 return Err(SpoolError::Continued(spool.directory.clone()));
             }
+            let look = scanner.scan(&journal.everybody())?;
+            let state = &mut journal.state;
+            readers::name_again(&look, &mut state.pipes, &state.readers);
             // Nothing was given back yet. Holders that were told to stay make room for new ones: the readers sleep through it.
             for pipe in &mut journal.state.pipes {
                 if let Some(holder) = pipe.holder.take()

@@ -158,10 +158,14 @@ fn a_full_disk_loses_nothing_and_room_lets_it_go_on() {
 
 /// A rescuer that was killed at the first step at which its journal names `phase`, and what comes of `then`.
 fn killed_in(phase: &str, then: &str) -> Ran {
+    killed_in_rescue_of(HANG, phase, then)
+}
+
+fn killed_in_rescue_of(parent: &str, phase: &str, then: &str) -> Ran {
     (1..60)
         .map(|step| {
             planted(
-                HANG,
+                parent,
                 &format!(
                     "PIPECLOG_SPOOL_KILL_AT={step} rescue $parent >/dev/null; \
                      if grep -q '\"phase\": \"{phase}\"' $spool/journal.json; then {then}; else (exit 55); fi"
@@ -324,4 +328,24 @@ fn a_directory_that_others_may_write_to_is_not_used() {
         2,
         "{ran:?}"
     );
+}
+
+#[test]
+fn a_reader_that_is_left_when_the_first_has_been_killed_gets_all() {
+    if !is_here("python3") {
+        return;
+    }
+    // Both can read the pipe; the second waits for the first, and reads when that has gone.
+    let ran = killed_in_rescue_of(
+        "python3 -c 'import os, subprocess
+p = subprocess.Popen([\"head\", \"-c\", \"300000\", \"/dev/zero\"], stdout=subprocess.PIPE)
+r, w = os.pipe()
+if os.fork() == 0:
+    os.close(w); os.read(r, 1)
+    print(len(p.stdout.read()), flush=True); os._exit(0)
+os.close(r); p.wait()'",
+        "draining",
+        "kill -KILL $parent; pipeclog rescue --resume $spool; echo $?; until grep -q 0 $d/out; do :; done; cat $d/out",
+    );
+    assert!(ran.stdout.ends_with("0\n300000\n"), "{ran:?}");
 }

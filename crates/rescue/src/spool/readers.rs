@@ -86,6 +86,17 @@ pub(crate) fn of(look: &Snapshot, plan: &Plan, inode: u64) -> Result<Takeable, S
     })
 }
 
+/// Names a living reader of each pipe: the one that was named may have ended meanwhile, while another is left.
+pub(crate) fn name_again(look: &Snapshot, pipes: &mut [Spooled], readers: &[Party]) {
+    let living = |process: &&Process| is_among(process, readers);
+    for pipe in pipes {
+        let mut ends = look.processes.iter().filter(living);
+        if let Some((pid, end)) = ends.find_map(|p| Some((p.pid, reading_end(p, pipe.inode)?))) {
+            (pipe.reader, pipe.fd) = (pid, end.fd);
+        }
+    }
+}
+
 /// Whether somebody could read the pipe who is not stopped.
 pub(crate) fn has_other_reader(look: &Snapshot, inode: u64, stopped: &[Party]) -> bool {
     let mut readers = look
