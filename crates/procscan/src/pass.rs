@@ -368,11 +368,13 @@ impl<'a> Pass<'a> {
         let me = stat(self.source, "self", &mut Vec::new());
         let own = me.ok();
         let parent = |stat: &&Stat| self.stats.get(&stat.ppid);
-        let line = std::iter::successors(own.as_ref(), parent).take(self.stats.len() + 1);
+        let line = || std::iter::successors(own.as_ref(), parent).take(self.stats.len() + 1);
+        let mut groups: Vec<u32> = line().map(|stat| stat.pgrp).collect();
+        groups.dedup();
         Observer {
-            line: line.map(|stat| Pid(stat.pid)).collect(),
+            line: line().map(|stat| Pid(stat.pid)).collect(),
             helpers: self.memo.helpers.clone(),
-            group: own.as_ref().map_or(0, |stat| stat.pgrp),
+            groups,
         }
     }
 

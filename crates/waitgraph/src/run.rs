@@ -77,8 +77,8 @@ impl Runs {
         let mut run = BTreeSet::from([pid]);
         run.extend(self.maker(top));
         run.extend(self.below.get(&top.pid).into_iter().flatten());
-        // A group whose number is hidden may be anybody's, and in the observer's own are those whom whoever asks has started.
-        if kin.pgrp != 0 && kin.pgrp != self.observer.group {
+        // A group whose number is hidden may be anybody's, and in the observers' own are those whom whoever asks has started.
+        if kin.pgrp != 0 && !self.observer.groups.contains(&kin.pgrp) {
             run.extend(self.groups.get(&kin.pgrp).into_iter().flatten());
         }
         run.retain(|pid| !self.observer.line.contains(pid) && !self.observer.helpers.contains(pid));
@@ -169,7 +169,7 @@ mod tests {
         assert_eq!(of(&rows(40), Observer::default(), 40), [40, 60]);
         assert_eq!(of(&rows(0), Observer::default(), 40), [40]);
         let observer = Observer {
-            group: 40,
+            groups: vec![9, 40],
             ..Observer::default()
         };
         assert_eq!(of(&rows(40), observer, 40), [40]);
@@ -187,7 +187,7 @@ mod tests {
         let observer = |helpers: &[u32]| Observer {
             line: vec![Pid(11), Pid(10)],
             helpers: helpers.iter().map(|pid| Pid(*pid)).collect(),
-            group: 10,
+            groups: vec![10],
         };
         assert_eq!(of(&rows, observer(&[]), 13), [12, 13, 14]);
         // What it adopts belongs together all the same.

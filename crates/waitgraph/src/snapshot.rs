@@ -84,8 +84,8 @@ pub struct Observer {
     pub line: Vec<Pid>,
     /// Processes that work for it, and signal others at its word alone.
     pub helpers: Vec<Pid>,
-    /// Its process group; 0 where that is another namespace's.
-    pub group: u32,
+    /// The process groups of that line, in which whoever asks has all that he started without job control.
+    pub groups: Vec<u32>,
 }
 
 /// Whether a pass saw every process. A process missed could hold the other end, so an open listing proves nothing.

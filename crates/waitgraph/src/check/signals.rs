@@ -51,7 +51,7 @@ impl Checker<'_> {
 
     /// Whether `other` is of the run of `member`: by their lines of descent, each up to where the run ends.
     fn is_kin(&self, observer: &Observer, member: &Process, other: &Process) -> bool {
-        let groups_count = member.pgrp != 0 && member.pgrp != observer.group;
+        let groups_count = member.pgrp != 0 && !observer.groups.contains(&member.pgrp);
         if other.pid == member.pid || (groups_count && other.pgrp == member.pgrp) {
             return true;
         }

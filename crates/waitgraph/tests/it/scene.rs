@@ -49,7 +49,7 @@ impl Scene {
                 dropped_before: 0,
                 // Who looks shares the group of all, so that only descent makes a run.
                 observer: Some(Observer {
-                    group: 100,
+                    groups: vec![100],
                     ..Observer::default()
                 }),
             },
