@@ -11,7 +11,6 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use nix::time::{ClockId, clock_gettime};
 use pipeclog_scenario::goals::Goal;
@@ -19,6 +18,7 @@ use pipeclog_scenario::goals::Wanted::AtMost;
 use pipeclog_supervise::switches::Switches;
 use pipeclog_supervise::{Event, OnDeadlock, Options, Whom, keeper, run};
 use pipeclog_waitgraph::snapshot::Tid;
+use rustix::event::{PollFd, PollFlags, poll};
 use serde::{Deserialize, Serialize};
 
 use crate::Effort;
@@ -141,10 +141,11 @@ fn notice(pid: u32) -> io::Result<i64> {
     loop {
         let mut fds: Vec<PollFd<'_>> = switches
             .descriptors()
-            .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
+            .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
             .collect();
-        poll(&mut fds, PollTimeout::NONE)?;
-        switches.forget();
+        poll(&mut fds, None)?;
+        let told: Vec<PollFlags> = fds.iter().map(PollFd::revents).collect();
+        switches.hear(&told);
         if std::fs::read_to_string(&syscall)?.starts_with(&write) {
             return Ok(now_ns());
         }

@@ -16,11 +16,19 @@ use crate::sys;
 /// Made once: it costs about as much as a spawn.
 static MOUNT: OnceLock<Option<OwnedFd>> = OnceLock::new();
 
-/// A file without a name there; none where there is no such place.
+/// A file without a name there, which can never have one; none where there is no such place.
 pub(crate) fn file() -> Option<File> {
-    let made = || mount().or_else(|_| sys::in_own_namespaces(mount)).ok();
-    let mount = MOUNT.get_or_init(made).as_ref()?;
-    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+    let mount = match MOUNT.get() {
+        Some(known) => known.as_ref()?,
+        None => match mount().or_else(|_| sys::in_own_namespaces(mount)) {
+            // Not so for ever.
+            Err(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::NOSPC | Errno::AGAIN) => {
+                return None;
+            }
+            made => MOUNT.get_or_init(|| made.ok()).as_ref()?,
+        },
+    };
+    let flags = OFlags::TMPFILE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC;
     let file = rustix::fs::openat(mount, c".", flags, Mode::RUSR | Mode::WUSR);
     file.ok().map(File::from)
 }

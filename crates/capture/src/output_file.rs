@@ -38,6 +38,11 @@ impl OutputFile {
             let description = Description::Ours;
             return Ok((ChildEnd::Given(theirs), OutputFile { file, description }));
         }
+        Self::sharing(file)
+    }
+
+    /// The same with one description for both.
+    pub(crate) fn sharing(file: File) -> Result<(ChildEnd, OutputFile), Error> {
         rustix::fs::fcntl_getfl(&file)
             .and_then(|flags| rustix::fs::fcntl_setfl(&file, flags | OFlags::APPEND))
             .map_err(|errno| Error::system("set a temporary file to append", errno))?;
@@ -66,7 +71,14 @@ impl OutputFile {
     /// What is kept of it.
     pub(crate) fn finish(self, limit: Option<Limit>, end: StreamEnd) -> Result<Output, Error> {
         let (from, wanted, seen) = self.kept(limit)?;
-        let bytes = match self.map(from, wanted) {
+        // A file that is handed out may be written by whoever gets it.
+        let is_handed_out = limit.is_some_and(|limit| limit.policy == LimitPolicy::Spill);
+        let map = if is_handed_out {
+            None
+        } else {
+            self.map(from, wanted)
+        };
+        let bytes = match map {
             Some(map) => Bytes::from(map),
             None => Buffer::of_file(&self.file, from, wanted)?.into(),
         };

@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::ptr;
 #[cfg(test)]
@@ -319,15 +320,23 @@ pub(crate) fn map_if_sole(file: &File, from: u64, len: usize) -> Option<memmap2:
             && libc::fcntl(fd, libc::F_SETLEASE, libc::F_UNLCK) == 0
     };
     let end = from.checked_add(len as u64)?;
-    // Asked now, when nobody is left who could shorten it.
-    if !is_sole || file.metadata().ok()?.len() < end {
+    // Asked now, when nobody is left who could shorten it, give it a name or make a hole. A hole is read as zeros, but a page of it
+    // that is mapped and that the file system has no room for is a SIGBUS.
+    let status = file.metadata().ok()?;
+    if !is_sole || status.nlink() != 0 || status.len() < end {
+        return None;
+    }
+    let hole = rustix::fs::seek(file, rustix::fs::SeekFrom::Hole(from));
+    if !hole.is_ok_and(|hole| hole >= end) {
         return None;
     }
     let options = memmap2::MmapOptions::new().offset(from).len(len).to_owned();
     // SAFETY: nobody may change or shorten the file while it is mapped. It has no name, and no description but ours, so that
-    // no other process has a descriptor or a mapping of it, nor a way to one (who may open `/proc/PID/fd` of ours
-    // may write our memory as well); and ours is used for nothing but reading from here on. The part is within the file, as
-    // it is now that its last writer has gone.
+    // no other process has a mapping of it, or a descriptor that can read or write; and ours is used for nothing but reading from here on:
+    // the caller does not hand it out. What is left is to open it anew by way of `/proc/PID/fd`: of ours, which takes the right to write our
+    // memory as well; or of a descendant's that was opened by O_PATH, which nobody counts, by a process of our own user that goes out of
+    // its way to harm us, and could as well send us a signal. The part is within the file, and all of it has pages, as it is now that its
+    // last writer has gone.
     unsafe { options.map(file) }.ok()
 }
 

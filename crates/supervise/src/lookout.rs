@@ -17,12 +17,17 @@ const RARELY: Duration = Duration::from_secs(1);
 const SOON: Duration = Duration::from_millis(1);
 /// A hang is looked at within this part of the time it took to come about.
 const SHARE_OF_AGE: u32 = 32;
-/// All looks may cost this part of the tree's age, two per cent of one processor, and what is given at the start: the first looks at
-/// a young tree are the ones that see its hang at once.
+/// All looks may cost this part of the time, two per cent of one processor. So much is given at the start, since the first looks at
+/// a young tree are the ones that see its hang at once, and no more than that is saved up.
 const SHARE_OF_TIME: u32 = 50;
 const GIVEN: Duration = Duration::from_millis(20);
+/// Who has moved for so long since it was diagnosed is out of that.
+const MOVED_ON: Duration = Duration::from_secs(1);
 /// Between whole diagnoses of a tree that does not change, at first and at most: what others do may close a loop around it.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
+
+/// Descriptors that switches and looks have room in together.
+const ROOM_FOR_BOTH: u64 = 256;
 
 /// Looks at one tree.
 pub(crate) struct Lookout {
@@ -33,6 +38,9 @@ pub(crate) struct Lookout {
     /// The looks of the last diagnosis: the first stays as long as nothing moves.
     looks: Vec<Snapshot>,
     looked_at: Option<Pulse>,
+    /// The tree's age at the first look that showed it moved since then.
+    moved_since: Option<Duration>,
+    budget: Budget,
     next_diagnosis: Duration,
     between_diagnoses: Duration,
     pub(crate) cost: Cost,
@@ -45,6 +53,25 @@ pub(crate) struct Next {
     pub(crate) if_told: Duration,
     /// Whatever happens.
     pub(crate) at_last: Duration,
+}
+
+/// What may be spent on looks: a part of the time that goes by.
+#[derive(Debug, Default)]
+struct Budget {
+    /// What was spent beyond what had come in.
+    debt: Duration,
+    /// The tree's age at the last look.
+    at: Duration,
+}
+
+impl Budget {
+    /// Takes what a look has cost, and says how long to wait for the next one.
+    fn spend(&mut self, cost: Duration, age: Duration) -> Duration {
+        let earned = age.saturating_sub(self.at) / SHARE_OF_TIME;
+        self.at = age;
+        self.debt = self.debt.saturating_sub(earned) + cost;
+        self.debt.saturating_sub(GIVEN) * SHARE_OF_TIME
+    }
 }
 
 /// What looking has cost.
@@ -70,6 +97,8 @@ impl Lookout {
             pulse: None,
             looks: Vec::new(),
             looked_at: None,
+            moved_since: None,
+            budget: Budget::default(),
             next_diagnosis: AGAIN.0,
             between_diagnoses: AGAIN.0,
             cost: Cost::default(),
@@ -86,6 +115,7 @@ impl Lookout {
         let has_just_slept = pulse.is_asleep() && !is_still;
         let is_new = self.looked_at.as_ref() != Some(&pulse);
         let is_due = age >= self.next_diagnosis;
+        self.moved_since = is_new.then(|| self.moved_since.unwrap_or(age));
         self.pulse = Some(pulse);
         let mut diagnosis = None;
         if (is_still && is_new) || is_due {
@@ -104,8 +134,7 @@ impl Lookout {
         } else {
             (age / SHARE_OF_AGE).clamp(OFTEN, RARELY)
         };
-        let owed = self.cost.spent.saturating_sub(GIVEN) * SHARE_OF_TIME;
-        let affordable = owed.saturating_sub(age).max(SOON);
+        let affordable = self.budget.spend(took, age).max(SOON);
         let next = Next {
             if_told: age + affordable,
             at_last: age + affordable.max(usual),
@@ -113,8 +142,24 @@ impl Lookout {
         Ok((diagnosis, next))
     }
 
+    /// What was found by the last diagnosis is not to count: the next look makes another as soon as everybody sleeps.
+    pub(crate) fn forget(&mut self) {
+        self.looked_at = None;
+    }
+
+    /// Whether the tree has left the state of its last diagnosis behind.
+    pub(crate) fn has_moved_on(&self, age: Duration) -> bool {
+        self.moved_since
+            .is_some_and(|since| age >= since + MOVED_ON)
+    }
+
     /// Has the kernel tell of switches in the tree from now on; none where it does not.
     pub(crate) fn switches(&mut self) -> Option<Switches> {
+        // They take descriptors, and so do looks.
+        let most = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        if most.is_some_and(|most| most < ROOM_FOR_BOTH) {
+            return None;
+        }
         let mut switches = Switches::new().ok()?;
         let mut added = BTreeSet::new();
         // Who was started while its parent was added is an heir, or is none: one more event does no harm, and one too few a later
@@ -136,6 +181,7 @@ impl Lookout {
         if self.looked_at != self.pulse || self.looks.is_empty() {
             self.looks = vec![self.scanner.scan(&self.selection)?];
             self.looked_at = self.pulse.clone();
+            self.moved_since = None;
         }
         if let Some(first) = self.looks.first() {
             let last = self.scanner.confirm(&self.selection, first)?;
@@ -178,4 +224,21 @@ impl Lookout {
 fn processor_time() -> Duration {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::try_from(now).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_cost_two_per_cent_in_the_long_run_and_what_is_given_at_once() {
+        let ms = Duration::from_millis;
+        let mut budget = Budget::default();
+        assert_eq!(budget.spend(ms(20), ms(0)), ms(0));
+        assert_eq!(budget.spend(ms(1), ms(0)), ms(50));
+        assert_eq!(budget.spend(ms(1), ms(50)), ms(50));
+        // An hour of rest saves no more than was given.
+        assert_eq!(budget.spend(ms(20), ms(3_600_000)), ms(0));
+        assert_eq!(budget.spend(ms(2), ms(3_600_000)), ms(100));
+    }
 }

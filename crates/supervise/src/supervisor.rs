@@ -211,6 +211,7 @@ impl<'a> Supervisor<'a> {
         if let Some(diagnosis) = self.told.unsure.take()
             && self.diagnosis.is_none()
             && end != Ending::Exited(0)
+            && !self.lookout.has_moved_on(self.age())
         {
             (self.tell)(&Event::WasStuck(&diagnosis));
             self.diagnosis = Some(diagnosis);
@@ -246,12 +247,12 @@ impl<'a> Supervisor<'a> {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(errno) => return Err(system("wait for the command (poll)")(errno).into()),
         }
-        let is_told = fds.iter().skip(2).any(|fd| !fd.revents().is_empty());
-        if is_told && let Told::Yes(switches) = &mut self.switches {
-            // Before the look: who switches after it is told of anew.
-            switches.forget();
-        }
-        Ok(is_told)
+        let told: Vec<PollFlags> = fds.iter().skip(2).map(PollFd::revents).collect();
+        // Before the look: who switches after it is told of anew.
+        Ok(match &mut self.switches {
+            Told::Yes(switches) if for_switches => switches.hear(&told),
+            Told::Yes(_) | Told::NotYet | Told::No => false,
+        })
     }
 
     fn timeout_at(&self) -> Option<Duration> {
@@ -344,6 +345,8 @@ impl<'a> Supervisor<'a> {
             Ok(looked) => looked,
             Err(error) => {
                 (self.tell)(&Event::Trouble(&error));
+                // It may be for want of the descriptors that these take.
+                self.switches = Told::No;
                 let later = self.age() + Duration::from_secs(1);
                 return Ok(Next {
                     if_told: later,
@@ -357,6 +360,7 @@ impl<'a> Supervisor<'a> {
         }
         if self.signals.have_come() {
             // The tree has yet to get it from us, and it may be what somebody there waits for.
+            self.lookout.forget();
             let now = self.age();
             return Ok(Next {
                 if_told: now,

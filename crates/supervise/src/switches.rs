@@ -4,12 +4,14 @@
 //! Who blocks for good lets go of its processor just then, so that this is when to look. It is no evidence of anything, only a reason
 //! to look now rather than later.
 
+use std::iter::repeat;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::{fmt, io};
 
 use perf_event::events::Software;
 use perf_event::{Builder, Sampler};
 use pipeclog_waitgraph::snapshot::Tid;
+use rustix::event::PollFlags;
 use rustix::io::Errno;
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 
@@ -90,11 +92,18 @@ impl Switches {
         self.rings.iter().map(|ring| ring.descriptor.as_fd())
     }
 
-    /// Forgets what was told, so that the descriptors are readable no more until somebody switches again.
-    pub fn forget(&mut self) {
-        for ring in &mut self.rings {
+    /// Takes what poll(2) says of [`Self::descriptors`], in their order; whether somebody has switched. They are readable no more
+    /// until somebody switches again, and those of tasks that have all ended are gone.
+    pub fn hear(&mut self, told: &[PollFlags]) -> bool {
+        let mut told = told.iter().copied().chain(repeat(PollFlags::empty()));
+        let mut has_switched = false;
+        self.rings.retain_mut(|ring| {
+            let told = told.next().unwrap_or(PollFlags::empty());
+            has_switched |= told.contains(PollFlags::IN);
             while ring.sampler.next_record().is_some() {}
-        }
+            !told.intersects(PollFlags::HUP | PollFlags::ERR)
+        });
+        has_switched
     }
 }
 
@@ -114,7 +123,7 @@ mod tests {
     use std::process::{Command, Stdio};
     use std::time::Duration;
 
-    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    use rustix::event::{PollFd, Timespec, poll};
 
     use super::*;
 
@@ -149,23 +158,37 @@ mod tests {
             Ok(switches)
         });
         match added {
-            Err(error) => println!("skipped: this machine does not tell of switches ({error})"),
+            Err(error) => {
+                println!("skipped: this machine does not tell of switches ({error})");
+                drop(stdin);
+                shell.wait().expect("it ends with its stdin");
+            }
             Ok(mut switches) => {
                 echoed("go\nfirst\n");
                 // cat may still be on its way to its next read: a switch of before is told as well.
                 for _ in 0..10 {
-                    switches.forget();
+                    switches.hear(&[]);
                     echoed("again\n");
-                    let mut fds: Vec<PollFd<'_>> = switches
-                        .descriptors()
-                        .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
-                        .collect();
-                    let timeout = PollTimeout::try_from(Duration::from_secs(60)).expect("short");
-                    assert_ne!(poll(&mut fds, timeout), Ok(0), "nothing in a minute");
+                    assert!(wait(&mut switches), "nothing in a minute");
+                }
+                drop(stdin);
+                shell.wait().expect("it ends with its stdin");
+                // Nobody is left who could switch, and nothing that would say so for ever.
+                while switches.descriptors().count() > 0 {
+                    wait(&mut switches);
                 }
             }
         }
-        drop(stdin);
-        shell.wait().expect("it ends with its stdin");
+    }
+
+    fn wait(switches: &mut Switches) -> bool {
+        let minute = Timespec::try_from(Duration::from_secs(60)).expect("short");
+        let fds = switches.descriptors();
+        let mut fds: Vec<PollFd<'_>> = fds
+            .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
+            .collect();
+        assert_ne!(poll(&mut fds, Some(&minute)), Ok(0), "nothing in a minute");
+        let told: Vec<PollFlags> = fds.iter().map(PollFd::revents).collect();
+        switches.hear(&told)
     }
 }

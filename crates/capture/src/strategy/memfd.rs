@@ -18,12 +18,12 @@ use rustix::fs::{MemfdFlags, OFlags, SealFlags};
 use rustix::io::Errno;
 
 use super::Method;
-use super::temp_file::shared;
 use crate::channel::Plumbing;
 use crate::engine::Poll;
+use crate::output_file::{self, OutputFile};
 use crate::spawn::ChildEnd;
 use crate::stream::Source;
-use crate::{Error, Strategy, output_file};
+use crate::{Error, Strategy};
 
 pub(super) const METHOD: Method = Method::Safe {
     plumb: |input| Plumbing::new(input, memory_file("stdout")?, memory_file("stderr")?),
@@ -43,6 +43,9 @@ fn memory_file(name: &str) -> Result<(ChildEnd, Source), Error> {
         .map_err(|errno| Error::system("seal a memory file", errno))?;
     // Through a description that the kernel counts as one that writes, which the first of a memory file is not: else it could not tell
     // whether anybody else has the file open.
-    let counted = output_file::anew(&fd, OFlags::empty());
-    shared(counted.unwrap_or(fd).into())
+    let (end, file) = match output_file::anew(&fd, OFlags::empty()) {
+        Ok(counted) => OutputFile::new(counted.into()),
+        Err(_) => OutputFile::sharing(fd.into()),
+    }?;
+    Ok((end, Source::File(file)))
 }

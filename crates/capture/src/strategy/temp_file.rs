@@ -30,7 +30,7 @@ pub(super) const METHOD: Method = Method::Safe {
 /// The same, with the files in large pages where they can be had.
 pub(super) fn plumb_large_pages(input: &Input) -> Result<Plumbing, Error> {
     let file = || match large_pages::file() {
-        Some(file) => shared(file),
+        Some(file) => ends(file),
         None => temp_file(),
     };
     Plumbing::new(input, file()?, file()?)
@@ -39,11 +39,11 @@ pub(super) fn plumb_large_pages(input: &Input) -> Result<Plumbing, Error> {
 fn temp_file() -> Result<(ChildEnd, Source), Error> {
     let file =
         tempfile::tempfile().map_err(|cause| Error::system("create a temporary file", cause))?;
-    shared(file)
+    ends(file)
 }
 
 /// The child's end of a file, and ours.
-pub(super) fn shared(file: std::fs::File) -> Result<(ChildEnd, Source), Error> {
+fn ends(file: std::fs::File) -> Result<(ChildEnd, Source), Error> {
     let (end, file) = OutputFile::new(file)?;
     Ok((end, Source::File(file)))
 }

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use nix::libc;
 use pipeclog_capture::{
-    Bytes, Capture, Captured, End, ErrorKind, FilePlace, Strategy, StrategyKind,
+    Bytes, Capture, Captured, End, ErrorKind, FilePlace, Limit, LimitPolicy, Strategy, StrategyKind,
 };
 use rustix::io::Errno;
 
@@ -93,6 +93,26 @@ fn a_large_output_that_nobody_holds_is_mapped_and_a_small_one_copied() {
     }
     mapped(large.clone(), 1_000_000).expect("it is mapped");
     assert_eq!(mapped(large, 1000), None);
+}
+
+/// A page of a hole need not be there when it is read; a file that is handed out is its owner's to write.
+#[test]
+fn a_file_with_a_hole_or_that_is_handed_out_is_copied() {
+    let limit = Limit {
+        bytes: 500_000,
+        policy: LimitPolicy::Spill,
+    };
+    for (capture, strategy) in in_memory() {
+        let hole = "head -c 4096 /dev/zero; truncate -s 1000000 /dev/stdout";
+        let captured = run_with(capture.clone(), strategy, hole);
+        assert!(captured.stdout.bytes == vec![0; 1_000_000], "{strategy}");
+        assert_eq!(mapped_file(&captured.stdout.bytes), None, "{strategy}");
+
+        let captured = run_with(capture.limit(limit), strategy, "head -c 1000000 /dev/zero");
+        let spilled = captured.stdout.spilled.expect("the rest");
+        assert_eq!((spilled.start, spilled.len), (500_000, 500_000));
+        assert_eq!(mapped_file(&captured.stdout.bytes), None, "{strategy}");
+    }
 }
 
 #[test]
