@@ -38,6 +38,8 @@ pub(crate) struct Pass<'a> {
     locks: Option<Vec<FileLock>>,
     family: BTreeSet<u32>,
     processes: BTreeMap<u32, Process>,
+    /// Those of them who were read only to be seen asleep: what they wait for was not followed.
+    bystanders: BTreeSet<u32>,
     needs: BTreeSet<Need>,
     /// Who may signal whom, of those that were listed.
     runs: Runs,
@@ -136,6 +138,7 @@ impl<'a> Pass<'a> {
             locks: None,
             family: BTreeSet::new(),
             processes: BTreeMap::new(),
+            bystanders: BTreeSet::new(),
             needs: BTreeSet::new(),
             runs: Runs::new([], Observer::default()),
             tracers: BTreeMap::new(),
@@ -232,18 +235,34 @@ impl<'a> Pass<'a> {
     fn read_family(&mut self) {
         for pid in self.family.clone() {
             self.include(pid);
+            self.needs.insert(Need::Run(Pid(pid)));
         }
     }
 
     /// Reads a process, and notes what its blocked tasks need.
     fn include(&mut self, pid: u32) {
+        self.read(pid);
+        let kinship = self.kinship(pid);
+        if let Some(process) = self.processes.get(&pid) {
+            self.needs.extend(needs::of(process, kinship));
+        }
+    }
+
+    fn kinship(&self, pid: u32) -> Kinship {
+        match self.family.contains(&pid) {
+            true => Kinship::Family,
+            false => Kinship::Stranger,
+        }
+    }
+
+    fn read(&mut self, pid: u32) {
+        if self.processes.contains_key(&pid) {
+            return;
+        }
         let Some(stat) = self.stats.get(&pid).filter(|stat| !stat.is_kernel_worker()) else {
             return;
         };
-        let kinship = match self.family.contains(&pid) {
-            true => Kinship::Family,
-            false => Kinship::Stranger,
-        };
+        let kinship = self.kinship(pid);
         let reader = ProcessReader {
             source: self.source,
             facts: self.facts,
@@ -253,8 +272,6 @@ impl<'a> Pass<'a> {
             return;
         };
         self.sockets.fill(self.source, &mut process, &mut self.gaps);
-        self.needs.extend(needs::of(&process, kinship));
-        self.needs.insert(Need::Run(Pid(pid)));
         self.processes.insert(pid, process);
     }
 
@@ -313,9 +330,16 @@ impl<'a> Pass<'a> {
 
     /// Reads whoever is needed for one thing.
     fn fill(&mut self, need: Need) -> Settled {
+        if let Need::Run(pid) = need {
+            self.read_keeper_of_jobs(pid);
+        }
         for pid in self.holders(need) {
-            if !self.processes.contains_key(&pid) {
+            if self.bystanders.remove(&pid) || !self.processes.contains_key(&pid) {
                 self.include(pid);
+            }
+            // Whom only a run brings in is no member: who could signal him is not asked.
+            if !matches!(need, Need::Run(_)) {
+                self.needs.insert(Need::Run(Pid(pid)));
             }
             let lives = || self.processes.get(&pid).is_some_and(needs::is_live);
             if matches!(need, Need::AnyChild(_)) && lives() {
@@ -323,6 +347,15 @@ impl<'a> Pass<'a> {
             }
         }
         Settled::No
+    }
+
+    fn read_keeper_of_jobs(&mut self, of: Pid) {
+        if let Some(Pid(pid)) = self.runs.keeper_of_jobs(of)
+            && !self.processes.contains_key(&pid)
+        {
+            self.read(pid);
+            self.bystanders.insert(pid);
+        }
     }
 
     fn holders(&mut self, need: Need) -> BTreeSet<u32> {

@@ -3,9 +3,13 @@
 //! Nobody can tell from outside whom a process is going to signal, and root may signal everybody. But whoever ends a process on
 //! purpose has its number by kinship: it started it, like a supervisor or timeout(1); it was started beside it, like
 //! `(sleep 60; kill $pid) &` in a script; or it signals its own process group. So the run of a process is
-//! - the tree of its session, below the shell that keeps it as a job of its own at a terminal (credentials(7));
+//! - the tree of its session, below the shell that keeps it as a job of its own at a terminal (credentials(7)), and whoever
+//!   descends from that tree's top, in whatever session;
 //! - who made that session for it, if that is not init;
 //! - its process group.
+//!
+//! Any program that leads a session at a terminal and gives its child a process group looks like that shell, and one that is none
+//! may end the child in time: it is left out only while it sleeps as a shell does, which whoever judges has to see.
 //!
 //! Whoever looks, and whoever started him, ask and are in no run. Signals from outside the run (a person at the terminal, another
 //! job of the shell, init, a stranger) are excluded by the closed world, which is printed.
@@ -47,6 +51,7 @@ pub struct Runs {
     kin: BTreeMap<Pid, Kin>,
     observer: Observer,
     below: BTreeMap<Pid, Vec<Pid>>,
+    children: BTreeMap<Pid, Vec<Pid>>,
     groups: BTreeMap<u32, Vec<Pid>>,
 }
 
@@ -57,12 +62,14 @@ impl Runs {
             kin: everybody.into_iter().map(|kin| (kin.pid, kin)).collect(),
             observer,
             below: BTreeMap::new(),
+            children: BTreeMap::new(),
             groups: BTreeMap::new(),
         };
         let all: Vec<Kin> = runs.kin.values().copied().collect();
         for kin in all {
             let top = runs.top(kin);
             runs.below.entry(top.pid).or_default().push(kin.pid);
+            runs.children.entry(kin.ppid).or_default().push(kin.pid);
             runs.groups.entry(kin.pgrp).or_default().push(kin.pid);
         }
         runs
@@ -77,12 +84,39 @@ impl Runs {
         let mut run = BTreeSet::from([pid]);
         run.extend(self.maker(top));
         run.extend(self.below.get(&top.pid).into_iter().flatten());
+        run.extend(self.descendants(top.pid));
         // A group whose number is hidden may be anybody's, and in the observers' own are those whom whoever asks has started.
         if kin.pgrp != 0 && !self.observer.groups.contains(&kin.pgrp) {
             run.extend(self.groups.get(&kin.pgrp).into_iter().flatten());
         }
-        run.retain(|pid| !self.observer.line.contains(pid) && !self.observer.helpers.contains(pid));
+        run.retain(|pid| !self.looks(*pid));
         run
+    }
+
+    /// Who seems to keep `pid` as a job at a terminal. He is in the run of `pid` unless he sleeps as a shell does.
+    pub fn keeper_of_jobs(&self, pid: Pid) -> Option<Pid> {
+        let top = self.top(*self.kin.get(&pid)?);
+        let parent = self.kin.get(&top.ppid)?;
+        let keeps = parent.session == top.session && keeps_as_job(*parent, top);
+        (keeps && !self.looks(parent.pid)).then_some(parent.pid)
+    }
+
+    fn looks(&self, pid: Pid) -> bool {
+        self.observer.line.contains(&pid) || self.observer.helpers.contains(&pid)
+    }
+
+    /// All who descend from `top`, whatever their session, but nobody by way of the observer.
+    fn descendants(&self, top: Pid) -> BTreeSet<Pid> {
+        let mut found = BTreeSet::from([top]);
+        let mut open = vec![top];
+        while let Some(pid) = open.pop() {
+            if self.observer.line.contains(&pid) {
+                continue;
+            }
+            let children = self.children.get(&pid).into_iter().flatten();
+            open.extend(children.filter(|child| found.insert(**child)));
+        }
+        found
     }
 
     /// The uppermost of its session, below the observer's line and below a shell that has it as a job.
@@ -101,14 +135,18 @@ impl Runs {
     }
 
     fn is_above(&self, parent: Kin, child: Kin) -> bool {
-        let leads_at_terminal = parent.pid.0 == parent.session && parent.tty_nr != 0;
-        (leads_at_terminal && parent.pgrp != child.pgrp) || self.observer.line.contains(&parent.pid)
+        keeps_as_job(parent, child) || self.observer.line.contains(&parent.pid)
     }
 
     fn maker(&self, top: Kin) -> Option<Pid> {
         let parent = self.kin.get(&top.ppid)?;
         (parent.session != top.session && parent.pid.0 > 1).then_some(parent.pid)
     }
+}
+
+fn keeps_as_job(parent: Kin, child: Kin) -> bool {
+    let leads_at_terminal = parent.pid.0 == parent.session && parent.tty_nr != 0;
+    leads_at_terminal && parent.pgrp != child.pgrp
 }
 
 #[cfg(test)]
@@ -145,6 +183,34 @@ mod tests {
         ];
         assert_eq!(of(&rows, Observer::default(), 41), [40, 41]);
         assert_eq!(of(&rows, Observer::default(), 50), [50]);
+        let keeper = |observer, pid| runs(&rows, observer).keeper_of_jobs(Pid(pid));
+        assert_eq!(keeper(Observer::default(), 41), Some(Pid(30)));
+        assert_eq!(keeper(Observer::default(), 30), None);
+        let observer = Observer {
+            line: vec![Pid(50), Pid(30), Pid(20), Pid(1)],
+            ..Observer::default()
+        };
+        assert_eq!(keeper(observer, 41), None);
+    }
+
+    #[test]
+    fn whoever_descends_from_the_top_is_of_the_run_unless_it_is_by_way_of_whoever_looks() {
+        // A script, a member, a watchdog in a session of its own with a child in yet another, an orphan.
+        let rows = [
+            (20, 1, 20, 20, false),
+            (21, 20, 20, 20, false),
+            (30, 20, 30, 30, false),
+            (31, 30, 31, 31, false),
+            (40, 1, 40, 40, false),
+        ];
+        assert_eq!(of(&rows, Observer::default(), 21), [20, 21, 30, 31]);
+        let observer = Observer {
+            line: vec![Pid(30)],
+            ..Observer::default()
+        };
+        assert_eq!(of(&rows, observer, 21), [20, 21]);
+        let torn = [(20, 21, 20, 20, false), (21, 20, 21, 21, false)];
+        assert_eq!(of(&torn, Observer::default(), 20), [20, 21]);
     }
 
     #[test]
@@ -157,7 +223,7 @@ mod tests {
             (31, 30, 30, 30, false),
         ];
         assert_eq!(of(&rows, Observer::default(), 31), [20, 30, 31]);
-        assert_eq!(of(&rows, Observer::default(), 21), [20, 21]);
+        assert_eq!(of(&rows, Observer::default(), 21), [20, 21, 30, 31]);
         // One without job control at a terminal of its own, as pexpect starts it.
         let at_terminal = [(20, 1, 20, 20, false), (30, 20, 30, 30, true)];
         assert_eq!(of(&at_terminal, Observer::default(), 30), [20, 30]);

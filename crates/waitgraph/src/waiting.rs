@@ -310,7 +310,7 @@ fn timers(world: &World<'_>, process: &Process, waiting: &mut Waiting) {
     }
     let caught = caught_by(process);
     if caught.has(SignalSet::ALRM) && scan.real_timers != Some(0) {
-        let by_habit = matches!(process.comm.as_bytes(), b"mksh" | b"lksh" | b"ksh");
+        let by_habit = matches!(process.comm.as_bytes(), b"mksh" | b"lksh" | b"ksh" | b"zsh");
         if by_habit || catches_as_a_matter_of_course(caught) {
             waiting
                 .assumptions

@@ -92,6 +92,55 @@ fn a_timeout_above_a_deadlock_leaves_no_proof_and_is_named() {
 }
 
 #[test]
+fn a_watchdog_beside_a_deadlock_in_a_session_of_its_own_leaves_no_proof_and_is_named() {
+    let ran = hung_beside_a_killer(
+        "setsid sh -c \"sleep 600; kill $c\"",
+        "pipeclog diagnose $parent",
+    );
+    assert!(ran.stdout.starts_with("deadlock, probable: "), "{ran:?}");
+    assert!(ran.stdout.contains("sleep ("), "{ran:?}");
+}
+
+#[test]
+fn a_runner_that_leads_a_terminal_and_waits_with_a_timeout_leaves_no_proof_and_one_that_waits_as_a_shell_does()
+ {
+    let told = |wait: &str| {
+        let runner = format!(
+            "import os, pty, subprocess, sys
+pid, _ = pty.fork()
+if pid == 0:
+    command = 'pipeclog capture -s wait_then_read -- head -c 70000 /dev/zero'.split()
+    quiet = subprocess.DEVNULL
+    child = subprocess.Popen(command, stdout=quiet, stderr=quiet, preexec_fn=os.setpgrp)
+    with open(sys.argv[1], 'w') as go:
+        print(child.pid, os.getpid(), file=go)
+    {wait}
+os.waitpid(pid, 0)
+"
+        );
+        shell(&format!(
+            "d=$(mktemp -d); mkfifo $d/go; python3 -c \"{runner}\" $d/go & top=$!; \
+             read parent runner <$d/go; \
+             until child=$(pgrep -P $parent) && grep -q '^1 ' /proc/$child/syscall; do kill -0 $parent; done; \
+             until ! grep -q running /proc/$runner/syscall; do kill -0 $runner; done; \
+             echo runner $runner; pipeclog diagnose $parent; \
+             kill -KILL $runner $top $parent $child; rm -r $d"
+        ))
+    };
+    let ran = told("child.wait(timeout=600)");
+    assert!(ran.stdout.contains("\ndeadlock, probable: "), "{ran:?}");
+    let runner = ran
+        .stdout
+        .lines()
+        .next()
+        .and_then(|line| line.split(' ').nth(1));
+    let runner = runner.unwrap_or_default();
+    assert!(ran.stdout.contains(&format!(" ({runner})")), "{ran:?}");
+    let ran = told("child.wait()");
+    assert!(ran.stdout.contains("\ndeadlock, proven: "), "{ran:?}");
+}
+
+#[test]
 fn what_was_saved_gives_the_same_diagnosis() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("looks.json").display().to_string();

@@ -8,6 +8,7 @@ mod laws;
 mod leaks_and_stalls;
 mod live;
 mod look_alikes;
+mod runs;
 mod scene;
 mod schema;
 mod terminals;
