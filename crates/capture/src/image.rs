@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, OsString};
 use std::io;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 
 use crate::Command;
 use crate::command::{EnvChange, EnvStart};
@@ -28,14 +28,13 @@ impl Image {
         let path = variables.iter().find(|(name, _)| name == "PATH");
         let path = path.map_or(PATH_UNLESS_SET, |(_, value)| value.as_bytes());
         let arguments = [&command.program].into_iter().chain(&command.args);
-        let arguments: io::Result<_> = arguments.map(|it| c_string(it.as_bytes())).collect();
         let directory = command.directory.as_ref();
         let directory = directory.map(|it| c_string(it.as_os_str().as_bytes()));
         Ok(Image {
             files: files(&command.program, path)?,
-            arguments: Strings::new(arguments?),
+            arguments: Strings::new(arguments.map(|it| [it.as_bytes()]))?,
             directory: directory.transpose()?,
-            environment: Strings::new(environment(variables)?),
+            environment: Strings::new(lines(&variables))?,
         })
     }
 }
@@ -59,14 +58,9 @@ fn variables(command: &Command) -> Vec<(OsString, OsString)> {
     variables.into_iter().collect()
 }
 
-fn environment(variables: Vec<(OsString, OsString)>) -> io::Result<Vec<CString>> {
-    let line = |(name, value): (OsString, OsString)| {
-        let mut line = name.into_vec();
-        line.push(b'=');
-        line.extend_from_slice(value.as_bytes());
-        c_string(line)
-    };
-    variables.into_iter().map(line).collect()
+fn lines(variables: &[(OsString, OsString)]) -> impl Iterator<Item = [&[u8]; 3]> {
+    let parts = variables.iter();
+    parts.map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()])
 }
 
 /// What execvp(3) would try: the program itself if it contains a slash, and otherwise one file in
@@ -113,7 +107,8 @@ mod tests {
     fn the_last_change_of_a_variable_wins() {
         let command = Command::new("x").env("A", "1").env("B", "2");
         let command = command.env_clear().env("A", "3").env("C", "4");
-        let lines = environment(variables(&command.env_remove("C"))).expect("no NUL");
-        assert_eq!(lines, [c"A=3".to_owned()]);
+        let variables = variables(&command.env_remove("C"));
+        let lines: Vec<Vec<u8>> = lines(&variables).map(|parts| parts.concat()).collect();
+        assert_eq!(lines, [b"A=3"]);
     }
 }

@@ -28,17 +28,34 @@ use crate::stopper::{self, Sender};
 /// Strings as `execve` takes them: pointers, and a null one at the end.
 pub(crate) struct Strings {
     pointers: Vec<*const c_char>,
-    /// What they point to. Never changed, so that the pointers stay valid: a `CString` has its bytes
-    /// on the heap.
+    /// What they point to: one string after the other, each with a zero byte at its end. Never changed,
+    /// so that the pointers stay valid.
     #[expect(dead_code, reason = "held for the pointers")]
-    owned: Vec<CString>,
+    owned: Vec<u8>,
 }
 
 impl Strings {
-    pub(crate) fn new(owned: Vec<CString>) -> Self {
-        let pointers = owned.iter().map(|string| string.as_ptr());
+    /// Strings that are made of these parts. A zero byte in one is an error, of the same kind as std's.
+    pub(crate) fn new<'a, const PARTS: usize>(
+        strings: impl Iterator<Item = [&'a [u8]; PARTS]>,
+    ) -> io::Result<Self> {
+        let mut owned = Vec::new();
+        let mut starts = Vec::new();
+        for parts in strings {
+            let start = owned.len();
+            starts.push(start);
+            parts.iter().for_each(|part| owned.extend_from_slice(part));
+            let string = owned.get(start..).unwrap_or_default();
+            if string.contains(&0) {
+                CString::new(string)?;
+            }
+            owned.push(0);
+        }
+        // Each has a byte of its own at least, the zero.
+        let string = |start: usize| owned.get(start..).unwrap_or_default().as_ptr().cast();
+        let pointers = starts.into_iter().map(string);
         let pointers = pointers.chain([ptr::null()]).collect();
-        Strings { pointers, owned }
+        Ok(Strings { pointers, owned })
     }
 }
 
