@@ -72,8 +72,9 @@ impl Buffer {
 
     fn read_growing(&mut self, fd: impl AsFd) -> Result<Result<usize, Errno>, Error> {
         let room = match self {
-            Buffer::Heap(bytes) if bytes.capacity() < FEW => FIRST / 2,
-            Buffer::Heap(_) | Buffer::Pages(_) => ONE_READ,
+            // What is left before the move into pages is used first.
+            Buffer::Heap(bytes) => (FIRST / 2).min(FEW.saturating_sub(bytes.len())).max(1),
+            Buffer::Pages(_) => ONE_READ,
         };
         self.make_room(room)?;
         Ok(match self {
@@ -218,5 +219,24 @@ mod tests {
             assert_eq!((count, buffer.len()), (bytes.len(), round * bytes.len()));
         }
         assert!(buffer.as_slice().chunks(bytes.len()).all(|it| it == bytes));
+    }
+
+    #[test]
+    fn the_heap_is_left_when_it_is_full_and_not_before() {
+        let (read, write) = io::pipe().expect("a pipe");
+        let piece = [b'x'; 40_000];
+        let mut buffer = Buffer::default();
+        while buffer.len() < FEW {
+            let left = (FEW - buffer.len()).min(piece.len());
+            io::Write::write_all(&mut &write, &piece[..left]).expect("it fits");
+            let mut left = left;
+            while left > 0 {
+                left -= buffer.read_from(&read).expect("memory").expect("a read");
+            }
+        }
+        assert!(matches!(buffer, Buffer::Heap(_)));
+        buffer.extend(b"y").expect("memory");
+        assert!(matches!(buffer, Buffer::Pages(_)));
+        assert_eq!(buffer.as_slice().last(), Some(&b'y'));
     }
 }
