@@ -116,7 +116,7 @@ fn notices(rounds: usize) -> io::Result<Vec<f64>> {
     let folder = tempfile::tempdir()?;
     let note = folder.path().join("note");
     let program = std::env::current_exe()?;
-    let one = |_| {
+    let one = || {
         let (_unread, stdout) = io::pipe()?;
         let mut command = Command::new(&program);
         command.args([CHILD, &note.to_string_lossy(), "20"]);
@@ -125,29 +125,44 @@ fn notices(rounds: usize) -> io::Result<Vec<f64>> {
         let noticed = notice(child.id());
         child.kill()?;
         child.wait()?;
+        let Some(noticed) = noticed? else {
+            return Ok(None);
+        };
         let noted = std::fs::read_to_string(&note)?;
         let noted: i64 = noted.parse().map_err(io::Error::other)?;
-        Ok((noticed? - noted) as f64 / 1e3)
+        Ok(Some((noticed - noted) as f64 / 1e3))
     };
-    (0..rounds).map(one).collect()
+    // Who had blocked before it could be told of is no sample; a machine on which nobody can be told of gives none.
+    let rounds = (0..2 * rounds)
+        .map(|_| one())
+        .filter_map(io::Result::transpose)
+        .take(rounds);
+    rounds.collect()
 }
 
-/// When this process was first seen in a write to its stdout that blocks.
-fn notice(pid: u32) -> io::Result<i64> {
+/// When this process was first seen in a write to its stdout that blocks; nothing if it had blocked before the kernel was to tell.
+fn notice(pid: u32) -> io::Result<Option<i64>> {
     let mut switches = Switches::new()?;
     switches.add(Tid(pid))?;
     let syscall = format!("/proc/{pid}/syscall");
     let write = format!("{} 0x1 ", nix::libc::SYS_write);
+    let is_blocked = || Ok::<_, io::Error>(std::fs::read_to_string(&syscall)?.starts_with(&write));
+    if is_blocked()? {
+        return Ok(None);
+    }
     loop {
         let mut fds: Vec<PollFd<'_>> = switches
             .descriptors()
             .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
             .collect();
+        if fds.is_empty() {
+            return Err(io::Error::other(format!("writer {pid} has ended")));
+        }
         poll(&mut fds, None)?;
         let told: Vec<PollFlags> = fds.iter().map(PollFd::revents).collect();
         switches.hear(&told);
-        if std::fs::read_to_string(&syscall)?.starts_with(&write) {
-            return Ok(now_ns());
+        if is_blocked()? {
+            return Ok(Some(now_ns()));
         }
     }
 }

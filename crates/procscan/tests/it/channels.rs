@@ -206,7 +206,11 @@ fn the_two_sides_of_a_terminal_find_each_other() {
         let mut children = s.processes.iter().filter(|p| p.ppid == shape.pid());
         children.find(|p| reads_terminal(p).is_some()).cloned()
     };
-    let snapshot = shape.scan_until("reader of a terminal", |s| child_of(s).is_some());
+    // Whoever does not sleep yet is no suspect, and of him no descriptors are read.
+    let waits = |p: &Process| p.tasks.iter().any(|t| matches!(t.wait, Wait::Child { .. }));
+    let snapshot = shape.scan_until("reader of a terminal whose parent waits", |s| {
+        child_of(s).is_some() && waits(process(s, shape.pid()))
+    });
     let child = child_of(&snapshot).unwrap();
     let Some(Object::PtySlave { index, .. }) = reads_terminal(&child) else {
         unreachable!()
