@@ -43,6 +43,8 @@ pub(crate) struct Pass<'a> {
     needs: BTreeSet<Need>,
     /// Who may signal whom, of those that were listed.
     runs: Runs,
+    /// Whose run was read.
+    runs_of: BTreeSet<Pid>,
     /// Who is traced by whom, of those who were asked: only if somebody waits for children, and each once.
     tracers: BTreeMap<u32, Option<u32>>,
 }
@@ -92,7 +94,8 @@ pub(crate) fn run(
             real_timers: timers.map(|counts| counts.real),
             posix_timers: timers.map(|counts| counts.posix),
             observer_uid: pass.facts.uid,
-            observer: Some(observer),
+            observer,
+            runs_of: pass.runs_of.into_iter().collect(),
             dropped_before: 0,
         },
         processes: pass.processes.into_values().collect(),
@@ -141,6 +144,7 @@ impl<'a> Pass<'a> {
             bystanders: BTreeSet::new(),
             needs: BTreeSet::new(),
             runs: Runs::new([], Observer::default()),
+            runs_of: BTreeSet::new(),
             tracers: BTreeMap::new(),
         }
     }
@@ -332,6 +336,7 @@ impl<'a> Pass<'a> {
     fn fill(&mut self, need: Need) -> Settled {
         if let Need::Run(pid) = need {
             self.read_keeper_of_jobs(pid);
+            self.runs_of.insert(pid);
         }
         for pid in self.holders(need) {
             if self.bystanders.remove(&pid) || !self.processes.contains_key(&pid) {

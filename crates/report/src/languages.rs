@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use pipeclog_scenario::boundary::Found;
 use pipeclog_scenario::check::edge::Edge;
-use pipeclog_scenario::check::{Checked, Finding, FindingName, Standing};
+use pipeclog_scenario::check::{Checked, FindingName, Standing};
 use pipeclog_scenario::languages::{Survey, Surveyed};
 use pipeclog_scenario::script::Stream;
 
@@ -182,15 +182,15 @@ fn failures(to: &mut String, run: &[Run<'_>]) {
 }
 
 fn title(checked: &Checked) -> String {
-    let proof = match &checked.finding {
-        Finding::Hung(hang) if hang.diagnosis.is_some() => " (diagnosed)",
-        _ => "",
+    let class = match checked.finding.class() {
+        Some(class) => format!(" ({})", name(class.slug())),
+        None => String::new(),
     };
     let unexpected = match checked.standing {
         Standing::Known => "",
         _ => ", **which was not known of it**",
     };
-    format!("{}{proof}{unexpected}", name(&checked.case.id))
+    format!("{}{class}{unexpected}", name(&checked.case.id))
 }
 
 /// Those that lack the same in one line.
@@ -218,7 +218,7 @@ fn skipped(to: &mut String, parents: &[Surveyed]) {
 
 #[cfg(test)]
 mod tests {
-    use pipeclog_scenario::check::{Case, Expected, Known};
+    use pipeclog_scenario::check::{Case, Expected, Finding, Known};
     use pipeclog_scenario::script::Script;
 
     use super::*;

@@ -6,7 +6,7 @@ use crate::awaited::{Assumption, BreakKind};
 use crate::certificate::{Certificate, Member};
 use crate::descriptor::Table;
 use crate::graph::Graph;
-use crate::kin;
+use crate::kin::{self, Relatives};
 use crate::run::{Kin, Runs};
 use crate::snapshot::{Pid, Process, Snapshot};
 use crate::terminal::note_bytes_under_way;
@@ -37,8 +37,8 @@ pub(crate) struct Analysis<'a> {
 impl<'a> Analysis<'a> {
     pub(crate) fn new(first: &'a Snapshot, second: &'a Snapshot) -> Self {
         let world = World::new(first, second);
-        let observer = second.scan.observer.clone().unwrap_or_default();
-        let runs = Runs::new(second.processes.iter().map(Kin::from), observer);
+        let kin = second.processes.iter().map(Kin::from);
+        let runs = Runs::new(kin, second.scan.observer.clone());
         let mut waits: Vec<Waiting> = world
             .tasks()
             .into_iter()
@@ -99,10 +99,16 @@ impl<'a> Analysis<'a> {
     /// The certificate of the deadlock of `reach`, which `graph` left: all that one of the deadlocked hangs on, and whoever could
     /// signal these.
     pub(crate) fn certificate(&self, graph: &Graph, reach: &BTreeSet<TaskId>) -> Certificate {
-        let relatives = kin::relatives(self, graph, reach);
-        let asleep: BTreeSet<TaskId> = reach.union(&relatives.asleep).copied().collect();
+        let Relatives {
+            asleep: relatives,
+            awake,
+            unread,
+        } = kin::relatives(self, graph, reach);
+        let asleep: BTreeSet<TaskId> = reach.union(&relatives).copied().collect();
         let mut assumptions = self.family_assumptions(&asleep);
-        assumptions.extend(self.nobody_signals(relatives.awake));
+        let named = |pids: BTreeSet<Pid>| (!pids.is_empty()).then_some(pids);
+        assumptions.extend(named(awake).map(|pids| Assumption::NoSignal { pids }));
+        assumptions.extend(named(unread).map(|pids| Assumption::RunUnread { pids }));
         assumptions.extend(self.own_helpers(graph, reach));
         for waiting in asleep.iter().filter_map(|id| self.waiting(*id)) {
             assumptions.extend(waiting.assumptions.iter().cloned());
@@ -110,7 +116,7 @@ impl<'a> Analysis<'a> {
         }
         Certificate {
             members: self.members(reach),
-            relatives: self.members(&relatives.asleep),
+            relatives: self.members(&relatives),
             assumptions,
         }
     }
@@ -126,11 +132,6 @@ impl<'a> Analysis<'a> {
             })
         };
         tasks.iter().filter_map(member).collect()
-    }
-
-    fn nobody_signals(&self, awake: BTreeSet<Pid>) -> Option<Assumption> {
-        let is_shown = self.world.second.scan.observer.is_some();
-        (!is_shown || !awake.is_empty()).then_some(Assumption::NoSignal { pids: awake })
     }
 
     pub(crate) fn is_helper(&self, task: TaskId) -> bool {

@@ -215,10 +215,15 @@ pub enum Assumption {
         /// The N of /dev/pts/N.
         index: u32,
     },
-    /// None of these, who belong to the run of a member ([`crate::run`]) and are not asleep for good, signals a member. Nobody
-    /// in particular where the looks do not show the run.
+    /// None of these, who belong to the run of a member ([`crate::run`]) and are not asleep for good, signals a member.
     NoSignal {
         /// Who they are.
+        pids: BTreeSet<Pid>,
+    },
+    /// Nobody whom the looks leave out wakes or signals these members: they were taken of others, or by an older version, and may
+    /// not show all of their run and children.
+    RunUnread {
+        /// The members whose run was not read whole.
         pids: BTreeSet<Pid>,
     },
     /// The scan may have missed a process that was just started (or left others out on purpose), and it holds no end.

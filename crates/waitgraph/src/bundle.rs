@@ -68,6 +68,7 @@ pub fn load(text: &str) -> Result<Vec<Snapshot>, BundleError> {
     let mut looks = loaded.looks;
     for look in &mut looks {
         look.processes.sort_by_key(|p| p.pid);
+        look.scan.runs_of.sort();
     }
     Ok(looks)
 }

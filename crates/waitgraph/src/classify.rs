@@ -44,9 +44,9 @@ pub(crate) fn classify(
         .or_else(|| scene.full_channel(scene.in_order()))
         .unwrap_or_else(|| Classified {
             class: None,
-            culprit: cycle
-                .first()
-                .copied()
+            culprit: scene
+                .sleeps_on_itself()
+                .or_else(|| cycle.first().copied())
                 .unwrap_or_else(|| scene.first_member()),
             channel: None,
             victim: None,
@@ -84,6 +84,16 @@ impl Scene<'_> {
             pid: Pid(0),
             tid: crate::snapshot::Tid(0),
         })
+    }
+
+    /// Who waits for a lock that his own process alone could release, and for nothing else: nobody of the others can help him.
+    fn sleeps_on_itself(&self) -> Option<TaskId> {
+        let own = |t: &TaskId| self.awaited(*t).all(|a| a.what == What::Futex);
+        let alone = |t: &TaskId| {
+            let mut threads = self.members.iter().filter(|other| other.pid == t.pid);
+            threads.all(own)
+        };
+        self.in_order().find(alone)
     }
 
     /// Members, those of the story first.

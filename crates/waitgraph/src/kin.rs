@@ -17,6 +17,8 @@ pub(crate) struct Relatives {
     pub(crate) asleep: BTreeSet<TaskId>,
     /// Processes of the runs with a task that is not.
     pub(crate) awake: BTreeSet<Pid>,
+    /// Members whose run was not read whole.
+    pub(crate) unread: BTreeSet<Pid>,
 }
 
 /// The relatives of `members`, as a reduction has judged them. What could wake a relative from outside of every member's run by
@@ -47,6 +49,8 @@ pub(crate) fn relatives(
     // What else such a one hangs on was not looked for, so that it is not known to be asleep for good.
     let others = keepers.filter(|pid| !run.contains(pid) && !sleeps_as_a_shell(analysis, *pid));
     found.awake.extend(others);
+    let is_read = |pid: &Pid| world.second.scan.runs_of.contains(pid);
+    found.unread = pids.into_iter().filter(|pid| !is_read(pid)).collect();
     found.asleep = graph.reach_of(&found.asleep);
     found.asleep.retain(|task| !members.contains(task));
     found

@@ -309,6 +309,15 @@ pub(crate) fn assumption(analysis: &Analysis<'_>, assumption: &Assumption) -> St
             format!("no byte is under way inside the terminal /dev/pts/{index}, whose kernel worker no look shows (the looks are less than 100 ms apart)")
         }
         Assumption::NoSignal { pids } => nobody_signals(analysis, pids),
+        Assumption::RunUnread { pids } => {
+            let numbers: Vec<String> = pids.iter().map(Pid::to_string).collect();
+            format!(
+                "nobody whom these looks leave out wakes or signals {} (they were not taken of it; \
+                 `pipeclog diagnose --save FILE {}` takes some that show everybody)",
+                names_of(world, pids),
+                numbers.join(" ")
+            )
+        }
         Assumption::NobodyMissed => {
             "no process that was started during the look, or left out of it, holds an end of these channels".to_owned()
         }
@@ -320,9 +329,6 @@ const NAMED: usize = 4;
 
 /// Those first of whom it is known why they may act; who waits for them comes after.
 fn nobody_signals(analysis: &Analysis<'_>, pids: &BTreeSet<Pid>) -> String {
-    if pids.is_empty() {
-        return "nobody who was started with these signals one of them (these looks do not show who that is)".to_owned();
-    }
     let why = |pid: Pid| {
         let mut breaks = analysis.of_process(pid).flat_map(|w| &w.breaks);
         breaks.next().map(|b| b.why.as_str())

@@ -71,10 +71,13 @@ pub struct Scan {
     /// Looks that were taken between the one before and this one, and not kept, since they showed nothing of their own.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub dropped_before: u32,
-    /// Who looked; `None` in looks of an older version, which have not the whole run of those whom they show
-    /// ([`crate::run`]).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub observer: Option<Observer>,
+    /// Who looked.
+    #[serde(default)]
+    pub observer: Observer,
+    /// Whose run ([`crate::run`]) was read whole, in ascending order: of others (a shell above a job that was looked at, anybody in
+    /// looks of an older version) nobody knows who could wake or signal them.
+    #[serde(default)]
+    pub runs_of: Vec<Pid>,
 }
 
 /// Who looked: nobody of these signals those whom they look at, until they have seen.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::analysis::Analysis;
-use crate::awaited::BreakKind;
+use crate::awaited::{BreakKind, What};
 use crate::channel::Channel;
 use crate::class::Class;
 use crate::classify::Classified;
@@ -232,12 +232,13 @@ fn culprit(analysis: &Analysis<'_>, found: &Classified) -> Option<Culprit> {
     let actor = phrase::actor(world, found.culprit)?;
     let name = phrase::name_of_task(world, found.culprit);
     let victim = found.victim.map(|v| phrase::name_of(world, v.pid));
-    let why = headline::why(
-        found.class,
-        &name,
-        victim.as_deref(),
-        found.channel.as_ref(),
-    );
+    let mut awaited = analysis.waiting(found.culprit)?.awaited.iter();
+    let why = match found.class {
+        None if awaited.all(|a| a.what == What::Futex) => {
+            format!("{name} waits for a lock that nobody outside its process can release")
+        }
+        class => headline::why(class, &name, victim.as_deref(), found.channel.as_ref()),
+    };
     let channels: BTreeSet<&Channel> = found.channel.iter().collect();
     let holds = channels
         .into_iter()

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::awaited::{Assumption, Awaited, Break, BreakKind, Runtime, What};
+use crate::channel::Channel;
 use crate::snapshot::{Freezer, Pid, PosixTimers, Process, Signals, State, Task};
 use crate::terminal::Use;
 use crate::wait::{SignalSet, Syscall, Timeout, Wait};
@@ -244,22 +245,28 @@ fn child_tasks(world: &World<'_>, process: &Process) -> Vec<TaskId> {
 }
 
 /// A process whose tasks all wait for each other alone, and that handles a signal which nobody handles as a matter of
-/// course, may well sleep until that signal comes: `Event().wait()` or a self-pipe beside a SIGTERM handler.
+/// course, may well sleep until that signal comes: `Event().wait()` or a self-pipe beside a SIGTERM handler. Where a runtime
+/// handles them whatever the program does, so may one in which everybody sleeps on locks and eventfds alone: a Java server's
+/// latch, Ruby's `sleep`, a Go program in `signal.Notify` (Go itself ends one in which nobody waits for a signal either).
 pub(crate) fn note_awaited_signals(world: &World<'_>, waits: &mut [Waiting]) {
     let mut reaches_out: BTreeSet<Pid> = BTreeSet::new();
-    for waiting in waits.iter() {
+    let mut has_channels: BTreeSet<Pid> = BTreeSet::new();
+    for waiting in waits.iter().filter(|w| w.helper_of.is_none()) {
         let pid = waiting.task.pid;
         if !waiting.breaks.is_empty() || waiting.wakers().iter().any(|w| w.pid != pid) {
             reaches_out.insert(pid);
         }
+        if !waiting.awaited.iter().all(|a| is_own_lock(&a.what)) {
+            has_channels.insert(pid);
+        }
     }
     for waiting in waits {
-        let inward = !reaches_out.contains(&waiting.task.pid);
-        if inward
-            && world
-                .process(waiting.task.pid)
-                .is_some_and(handles_signals_on_purpose)
-        {
+        let pid = waiting.task.pid;
+        let may_wait_for_one = |process: &Process| match has_channels.contains(&pid) {
+            true => handles_signals_on_purpose(process),
+            false => handles_telling_signals(process),
+        };
+        if !reaches_out.contains(&pid) && world.process(pid).is_some_and(may_wait_for_one) {
             let why =
                 "sleeps on its own objects and handles signals, one of which it may be waiting for";
             waiting.breaks(BreakKind::External, why);
@@ -267,13 +274,21 @@ pub(crate) fn note_awaited_signals(world: &World<'_>, waits: &mut [Waiting]) {
     }
 }
 
+fn is_own_lock(what: &What) -> bool {
+    matches!(what, What::Futex) || matches!(what.channel(), Some(Channel::Eventfd { .. }))
+}
+
 fn handles_signals_on_purpose(process: &Process) -> bool {
-    // SIGHUP, SIGUSR1, SIGUSR2, SIGTERM, SIGIO.
+    handles_telling_signals(process)
+        && !catches_as_a_matter_of_course(caught_by(process))
+        && !inert::is_hotspot(process)
+}
+
+/// SIGHUP, SIGUSR1, SIGUSR2, SIGTERM, SIGIO.
+fn handles_telling_signals(process: &Process) -> bool {
     let telling = [SignalSet::HUP, 10, 12, SignalSet::TERM, 29];
     let caught = caught_by(process);
     telling.iter().any(|n| caught.has(*n))
-        && !catches_as_a_matter_of_course(caught)
-        && !inert::is_hotspot(process)
 }
 
 fn caught_by(process: &Process) -> SignalSet {

@@ -104,7 +104,8 @@ fn look() -> Snapshot {
             posix_timers: None,
             observer_uid: 0,
             dropped_before: 0,
-            observer: Some(Observer::default()),
+            observer: Observer::default(),
+            runs_of: Vec::new(),
         },
         processes: vec![
             observer,

@@ -12,6 +12,7 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use pipeclog_procscan::{Scanner, Selection};
 use pipeclog_waitgraph::Untrusted;
+use pipeclog_waitgraph::diagnose::looks_that_show_most;
 use pipeclog_waitgraph::report::{Finding, Report};
 use pipeclog_waitgraph::snapshot::{Gap, GapKind, Pid, Snapshot};
 use pipeclog_waitgraph::{Diagnosis, bundle, diagnose, diagnose_all, redact, render};
@@ -178,6 +179,9 @@ fn look(args: &DiagnoseArgs, targets: &[Pid]) -> anyhow::Result<Vec<Snapshot>> {
             "failed to find process {missing}: it has ended, is a thread of the kernel (which holds no pipe) or of another process, or /proc \
              does not show it to this user; `pgrep -a NAME` finds a process by name, and `pipeclog diagnose --all` looks at every process"
         );
+    }
+    if let [target] = targets {
+        looks.truncate(looks_that_show_most(&looks, *target));
     }
     let found = diagnoses(&looks, targets);
     let reports = || found.iter().map(Diagnosis::report);

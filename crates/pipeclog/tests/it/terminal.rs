@@ -109,3 +109,33 @@ fn ctrl_z_stops_a_run_which_comes_out_the_same_when_it_goes_on() {
         "exited 0\nowner job\nowner job\nshown after the bar: b''\nstopped 20\n",
     );
 }
+
+#[test]
+fn a_job_of_an_interactive_shell_is_proven_while_the_shell_lives_and_whatever_its_other_jobs_do() {
+    let driver = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/jobs.py");
+    let unread = "deadlocked probable ['run_unread']";
+    // What zsh waits for is any signal that it handles.
+    let shells = [
+        ("bash --norc -i", unread),
+        ("dash -i", unread),
+        ("mksh -i", unread),
+        ("zsh -f -i", "waiting observed []"),
+    ];
+    for (interactive, from_looks_at_its_job) in shells {
+        let program = interactive.split(' ').next().unwrap_or_default();
+        if shell(&format!("command -v python3 && command -v {program}")).code != 0 {
+            println!("skipped: no python3 or no {program} here");
+            continue;
+        }
+        let ran = shell(&format!("python3 {driver} {interactive}"));
+        assert_eq!(
+            ran.stdout,
+            format!(
+                "foreground deadlocked proven []\nbackground deadlocked proven []\nbeside a timer deadlocked proven []\n\
+                 behind a timer deadlocked proven []\nsaved deadlocked proven []\n\
+                 the shell from these {from_looks_at_its_job}\nthe shell waiting observed []\n"
+            ),
+            "{interactive}: {ran:?}"
+        );
+    }
+}

@@ -1,9 +1,9 @@
 //! Artificial deadlocks, each class as the looks would show it, and how runtimes wait.
 
 use pipeclog_waitgraph::class::Class;
-use pipeclog_waitgraph::diagnose::Verdict;
+use pipeclog_waitgraph::diagnose::{Verdict, diagnose, looks_that_show_most};
 use pipeclog_waitgraph::report::{Confidence, Kind, Report, VerdictName};
-use pipeclog_waitgraph::snapshot::{GoProgram, Pid, PosixTimers, State, Tid};
+use pipeclog_waitgraph::snapshot::{GoProgram, Pid, PosixTimers, Snapshot, State, Tid};
 use pipeclog_waitgraph::wait::{ChildSet, SignalSet, Timeout, Wait};
 
 use crate::scene::*;
@@ -199,6 +199,35 @@ fn a_timed_thread_of_the_users_own_is_no_helper_of_java() {
         s.diagnose(812).verdict(),
         Verdict::Deadlocked { .. }
     ));
+}
+
+#[test]
+fn a_helper_that_runs_in_the_last_look_does_not_hide_what_those_before_it_show() {
+    let mut s = wait_then_read();
+    s.edit(812).thread(817, "VM Thread", futex()).thread(
+        818,
+        "VM Periodic Tas",
+        futex_for(Timeout::After(50_000_000)),
+    );
+    let mut looks = s.looks(2);
+    s.process(812, 1, "java", wait4(813))
+        .fd(3, reads(9))
+        .thread(817, "VM Thread", futex())
+        .thread(818, "VM Periodic Tas", Wait::Running);
+    looks.extend(s.looks(1));
+    let is_deadlocked = |looks: &[Snapshot]| {
+        matches!(
+            diagnose(looks, Pid(812)).verdict(),
+            Verdict::Deadlocked { .. }
+        )
+    };
+    assert!(!is_deadlocked(&looks));
+    assert_eq!(looks_that_show_most(&looks, Pid(812)), 2);
+    assert!(is_deadlocked(&looks[..2]));
+    // Somebody of those in it has moved since.
+    let child = looks[2].processes.iter_mut().find(|p| p.pid.0 == 813);
+    child.unwrap().tasks[0].switches_voluntary = Some(4711);
+    assert_eq!(looks_that_show_most(&looks, Pid(812)), 3);
 }
 
 #[test]

@@ -71,10 +71,10 @@ fn an_unreadable_init_of_the_same_session_holds_nothing_and_signals_nobody_if_it
             pids: [Pid(1)].into()
         }]
     );
-    s.scan.observer = Some(Observer {
+    s.scan.observer = Observer {
         line: vec![Pid(900), Pid(1)],
         ..Observer::default()
-    });
+    };
     let report = s.diagnose(812).report().clone();
     assert_eq!(report.confidence, Confidence::Proven);
 }

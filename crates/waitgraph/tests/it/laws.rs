@@ -339,6 +339,23 @@ proptest! {
     }
 
     #[test]
+    fn a_member_whose_run_was_not_read_leaves_no_proof(plan in plans(), unread in 0u32..32) {
+        let mut scene = plan.scene();
+        let is_unread = |pid: &u32| unread & (1 << (pid % 5)) != 0;
+        scene.runs_unread = plan.pids().filter(is_unread).map(Pid).collect();
+        let looks = scene.looks(2);
+        for pid in plan.pids() {
+            let diagnosis = diagnose(&looks, Pid(pid));
+            let Verdict::Deadlocked { proof, .. } = diagnosis.verdict() else { continue };
+            let members = proof.certificate().members.iter().map(|m| m.task.pid);
+            let due: BTreeSet<Pid> = members.filter(|pid| scene.runs_unread.contains(pid)).collect();
+            let named = |a: &Assumption| matches!(a, Assumption::RunUnread { pids } if *pids == due);
+            prop_assert_eq!(proof.certificate().assumptions.iter().any(named), !due.is_empty());
+            prop_assert!(due.is_empty() || !proof.is_strict());
+        }
+    }
+
+    #[test]
     fn a_relative_removed_from_a_certificate_makes_the_checker_refuse(plan in plans()) {
         let looks = plan.scene().looks(2);
         for pid in plan.pids() {
@@ -540,7 +557,7 @@ fn an_assumption_removed_from_a_probable_certificate_makes_the_checker_refuse() 
     killer.process(801, 800, "sleep", sleep_ms(2000));
     killer.edit(812).with(|p| p.ppid = Pid(800));
     let mut unseen = crate::deadlocks::wait_then_read();
-    unseen.scan.observer = None;
+    unseen.runs_unread = [Pid(813)].into();
     for (scene, pid) in [
         (fifos, 9),
         (partial, 812),

@@ -4,7 +4,7 @@ use pipeclog_waitgraph::class::Class;
 use pipeclog_waitgraph::descriptor::{Access, Armed, Object, Peer, SocketTimeouts};
 use pipeclog_waitgraph::diagnose::diagnose;
 use pipeclog_waitgraph::report::{Report, VerdictName};
-use pipeclog_waitgraph::snapshot::{Freezer, Pid, PosixTimers, State};
+use pipeclog_waitgraph::snapshot::{Freezer, GoProgram, Pid, PosixTimers, State};
 use pipeclog_waitgraph::wait::{FifoMode, SignalSet, Timeout, Wait};
 
 use crate::deadlocks::wait_then_read;
@@ -260,6 +260,53 @@ fn an_event_or_a_self_pipe_that_a_signal_handler_sets() {
             .catches(&[SignalSet::TERM]);
         expect(&s, 10, VerdictName::Waiting, Some(Class::WaitingOutside));
     }
+}
+
+/// A runtime that catches SIGTERM for every program shows less: whoever sleeps there on locks and eventfds alone may wait for it,
+/// whoever sleeps on a pipe of his own does not.
+#[test]
+fn a_latch_of_a_runtime_that_a_signal_handler_releases() {
+    let below_a_launcher = |own: fn(&mut Scene)| {
+        let mut s = Scene::new();
+        s.process(9, 1, "sh", wait4(10));
+        own(&mut s);
+        s.edit(10).catches(&[SignalSet::TERM, 26]);
+        s
+    };
+    let java = below_a_launcher(|s| {
+        s.process(10, 9, "java", futex())
+            .thread(11, "VM Thread", futex_for(Timeout::After(1_000_000_000)))
+            .thread(12, "VM Periodic Tas", futex_for(Timeout::After(50_000_000)));
+    });
+    let ruby = below_a_launcher(|s| {
+        s.process(10, 9, "ruby", poll(&[(3, POLLIN)]))
+            .fd(3, eventfd(1));
+    });
+    let go = below_a_launcher(|s| {
+        s.process(10, 9, "server", futex())
+            .thread(11, "server", futex_for(Timeout::After(60_000_000_000)))
+            .thread(12, "server", futex())
+            .with(|p| p.go_program = GoProgram::Yes);
+    });
+    for scene in [&java, &ruby, &go] {
+        for pid in [9, 10] {
+            expect(
+                scene,
+                pid,
+                VerdictName::Waiting,
+                Some(Class::WaitingOutside),
+            );
+        }
+    }
+    let mut own_pipe = ruby;
+    own_pipe
+        .process(10, 9, "ruby", poll(&[(3, POLLIN)]))
+        .fd(3, reads(20))
+        .fd(4, writes(20))
+        .catches(&[SignalSet::TERM, 26]);
+    let report = own_pipe.diagnose(9).report().clone();
+    assert_eq!(report.class, Some(Class::OwnWriteEnd));
+    assert_eq!(report.verdict, VerdictName::Deadlocked);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A small language for writing down what a look at the machine would show.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pipeclog_waitgraph::descriptor::{
     Access, Armed, Descriptor, EpollTarget, EventSet, FileId, Object, Peer, SocketKind,
@@ -27,6 +27,8 @@ pub(crate) struct Scene {
     pub(crate) peeks: Vec<Peek>,
     pub(crate) scan: Scan,
     moving: Vec<(u32, u32)>,
+    /// Whose run was not read; that of all others was.
+    pub(crate) runs_unread: BTreeSet<Pid>,
 }
 
 impl Scene {
@@ -48,12 +50,14 @@ impl Scene {
                 observer_uid: 0,
                 dropped_before: 0,
                 // Who looks shares the group of all, so that only descent makes a run.
-                observer: Some(Observer {
+                observer: Observer {
                     groups: vec![100],
                     ..Observer::default()
-                }),
+                },
+                runs_of: Vec::new(),
             },
             moving: Vec::new(),
+            runs_unread: BTreeSet::new(),
         }
     }
 
@@ -94,12 +98,20 @@ impl Scene {
     pub(crate) fn snapshot(&self) -> Snapshot {
         Snapshot {
             schema_version: SCHEMA_VERSION,
-            scan: self.scan.clone(),
+            scan: Scan {
+                runs_of: self.runs_read().collect(),
+                ..self.scan.clone()
+            },
             processes: self.processes.values().cloned().collect(),
             locks: self.locks.clone(),
             peeks: self.peeks.clone(),
             gaps: self.gaps.clone(),
         }
+    }
+
+    fn runs_read(&self) -> impl Iterator<Item = Pid> {
+        let pids = self.processes.keys().map(|pid| Pid(*pid));
+        pids.filter(|pid| !self.runs_unread.contains(pid))
     }
 
     /// `count` looks, half a second apart: those that are said to move have run in between.

@@ -59,7 +59,7 @@ fn way_to_close(assumption: &Assumption) -> Option<&'static str> {
         Assumption::ClosedFifo { .. } => Some(
             "as long as a FIFO has a name anybody may open it: nothing but an anonymous pipe makes a proof of it",
         ),
-        Assumption::NoSignal { .. } => {
+        Assumption::NoSignal { .. } | Assumption::RunUnread { .. } => {
             Some("who could signal it is looked at again, and once they have ended it is proven")
         }
         Assumption::InertHelper { .. }
