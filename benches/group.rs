@@ -14,6 +14,8 @@ impl Group {
     pub fn spawn(&mut self, script: &str, stdin: Stdio, stdout: Stdio) -> u32 {
         let mut command = Command::new("sh");
         command.args(["-c", script]).stdin(stdin).stdout(stdout);
+        // Whoever reads the bench's own would wait for all of the group.
+        command.stderr(Stdio::null());
         let child = command.process_group(0).spawn().expect("a shell");
         let number = child.id();
         self.0.push(child);
