@@ -22,8 +22,10 @@ pub(crate) fn run(source: &dyn Source, first: &Snapshot, memo: &mut Memo) -> Opt
     second.scan.at_ms = machine_file(source, "uptime", boot_ms).unwrap_or(0);
     second.scan.dropped_before = 0;
     second.scan.forks_before = machine_file(source, "stat", forks);
+    let reader = ProcessReader::new(source, memo);
     let mut sockets = Sockets::default();
     let mut anybody_moved = false;
+    // On this thread alone: a thread of ours would count as one who was born.
     second.processes.retain_mut(|process| {
         let Some(stat) = stat(source, process) else {
             anybody_moved = true;
@@ -35,8 +37,7 @@ pub(crate) fn run(source: &dyn Source, first: &Snapshot, memo: &mut Memo) -> Opt
         }
         if has_moved(source, process, &mut gaps) {
             anybody_moved = true;
-            let reader = ProcessReader { source, facts };
-            match reader.read(&stat, Kinship::Family, memo, &mut gaps) {
+            match reader.read(&stat, Kinship::Family, &mut gaps) {
                 Some(fresh) => *process = fresh,
                 None => return false,
             }

@@ -14,6 +14,7 @@ const INITIAL_PID_NAMESPACE: &[u8] = b"pid:[4026531836]";
 const WHOLE_MACHINE: &str = "sudo pipeclog diagnose --all";
 
 /// Collects gaps, each once.
+#[derive(Clone)]
 pub(crate) struct Gaps {
     observer: u32,
     yama: u64,
@@ -186,6 +187,19 @@ impl Gaps {
     /// With Yama's scope 3, what takes PTRACE_MODE_ATTACH is refused to root too (security/yama/yama_lsm.c).
     fn nobody_may(&self, facet: Facet) -> bool {
         self.yama > 2 && matches!(facet, Facet::Syscall | Facet::Memory | Facet::Contents)
+    }
+
+    /// A collection of the same observer's, with nothing in it yet.
+    pub(crate) fn empty(&self) -> Self {
+        Self {
+            found: BTreeSet::new(),
+            ..*self
+        }
+    }
+
+    /// Adds what another has collected.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.found.extend(other.found);
     }
 
     pub(crate) fn into_list(self) -> Vec<Gap> {

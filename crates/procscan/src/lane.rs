@@ -7,7 +7,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How many helpers that do not come back are too many.
@@ -18,11 +18,11 @@ const SETTLED: bool = true;
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// Runs questions one at a time, each for at most the bound.
+/// Runs questions, each on a helper of its own and for at most the bound.
 #[derive(Debug)]
 pub(crate) struct Lane {
     bound: Duration,
-    helper: Mutex<Option<Sender<Job>>>,
+    idle: Mutex<Vec<Sender<Job>>>,
     /// Helpers that were left behind and have not come back yet.
     stuck: Arc<AtomicUsize>,
 }
@@ -35,7 +35,7 @@ impl Lane {
     pub(crate) fn new(bound: Duration) -> Self {
         Self {
             bound,
-            helper: Mutex::default(),
+            idle: Mutex::default(),
             stuck: Arc::default(),
         }
     }
@@ -45,7 +45,6 @@ impl Lane {
         &self,
         question: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, NoAnswer> {
-        let mut idle = self.helper.lock().unwrap_or_else(PoisonError::into_inner);
         if self.stuck.load(Ordering::Acquire) >= MOST_STUCK {
             return Err(NoAnswer);
         }
@@ -59,14 +58,15 @@ impl Lane {
                 stuck.fetch_sub(1, Ordering::AcqRel);
             }
         });
-        let helper = match idle.take() {
+        let idle = self.idle().pop();
+        let helper = match idle {
             Some(helper) => helper,
             None => spawn().ok_or(NoAnswer)?,
         };
         helper.send(job).map_err(|_| NoAnswer)?;
         match answer.recv_timeout(self.bound) {
             Ok(answer) => {
-                *idle = Some(helper);
+                self.idle().push(helper);
                 Ok(answer)
             }
             Err(RecvTimeoutError::Timeout) => {
@@ -78,12 +78,16 @@ impl Lane {
                     return Err(NoAnswer);
                 }
                 self.stuck.fetch_sub(1, Ordering::AcqRel);
-                *idle = Some(helper);
+                self.idle().push(helper);
                 answer.try_recv().map_err(|_| NoAnswer)
             }
             // The question panicked, which is a bug of ours; the scan goes on without the answer.
             Err(RecvTimeoutError::Disconnected) => Err(NoAnswer),
         }
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Sender<Job>>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -117,6 +121,25 @@ mod tests {
         };
         assert_eq!(patient.ask(|| 8), Ok(8));
         drop(release);
+    }
+
+    #[test]
+    fn of_two_who_ask_none_waits_for_the_others_answer() {
+        let lane = Lane::new(Duration::from_secs(60));
+        let (release, gate) = channel();
+        let (asked, is_asked) = channel();
+        std::thread::scope(|scope| {
+            let first = scope.spawn(|| {
+                lane.ask(move || {
+                    let _ = asked.send(());
+                    gate.recv()
+                })
+            });
+            is_asked.recv().unwrap();
+            let second = lane.ask(move || release.send(()));
+            assert_eq!(second, Ok(Ok(())));
+            assert_eq!(first.join().unwrap(), Ok(Ok(())));
+        });
     }
 
     #[test]

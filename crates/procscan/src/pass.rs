@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pipeclog_waitgraph::run::{Kin, Runs};
+use pipeclog_waitgraph::run::{Kin, Part, Runs};
 use pipeclog_waitgraph::snapshot::{
     Facet, FileLock, GapKind, Listing, Observer, Pid, Process, SCHEMA_VERSION, Scan, Snapshot,
     Untrusted,
@@ -17,7 +17,7 @@ use crate::needs::{self, Kinship, Need};
 use crate::parse::{Lock, Stat, Status, TimerCounts, boot_ms, forks, timer_counts};
 use crate::process::{self, ProcessReader};
 use crate::scanner::Selection;
-use crate::share::in_shares;
+use crate::share::{WORTH_A_THREAD, in_shares, in_shares_from};
 use crate::sockets::Sockets;
 use crate::source::{Cause, Facts, ReadError, Source};
 use crate::suspects;
@@ -31,6 +31,8 @@ pub(crate) struct Pass<'a> {
     facts: Facts,
     memo: &'a mut Memo,
     gaps: Gaps,
+    /// From how many processes on they are listed by several threads.
+    worth_a_thread: usize,
     stats: BTreeMap<u32, Stat>,
     index: Index,
     sockets: Sockets,
@@ -38,8 +40,8 @@ pub(crate) struct Pass<'a> {
     locks: Option<Vec<FileLock>>,
     family: BTreeSet<u32>,
     processes: BTreeMap<u32, Process>,
-    /// Those of them who were read only to be seen asleep: what they wait for was not followed.
-    bystanders: BTreeSet<u32>,
+    /// Those whose waits were followed. Of the others who were read, it is enough to see them asleep.
+    followed: BTreeSet<u32>,
     needs: BTreeSet<Need>,
     /// Who may signal whom, of those that were listed.
     runs: Runs,
@@ -123,6 +125,10 @@ pub(crate) fn family(
     memo: &mut Memo,
 ) -> Result<BTreeSet<u32>, ReadError> {
     let mut pass = Pass::new(source, memo, Gaps::unread(source.facts()));
+    // A thread of ours would count as one who was born, and whoever takes pulses would have to list again for it each time.
+    if *selection != Selection::Machine {
+        pass.worth_a_thread = usize::MAX;
+    }
     pass.list()?;
     pass.choose(selection);
     Ok(pass.family)
@@ -135,13 +141,14 @@ impl<'a> Pass<'a> {
             facts: source.facts(),
             memo,
             gaps,
+            worth_a_thread: WORTH_A_THREAD,
             stats: BTreeMap::new(),
             index: Index::default(),
             sockets: Sockets::default(),
             locks: None,
             family: BTreeSet::new(),
             processes: BTreeMap::new(),
-            bystanders: BTreeSet::new(),
+            followed: BTreeSet::new(),
             needs: BTreeSet::new(),
             runs: Runs::new([], Observer::default()),
             runs_of: BTreeSet::new(),
@@ -154,7 +161,7 @@ impl<'a> Pass<'a> {
         let pids = self.source.numbers(".")?.into_iter();
         let unknown: Vec<u32> = pids.filter(|pid| !self.stats.contains_key(pid)).collect();
         let source = self.source;
-        let stats = in_shares(&unknown, |share| {
+        let stats = in_shares_from(self.worth_a_thread, &unknown, |share| {
             let mut text = Vec::new();
             let read = |&pid: &u32| (pid, stat(source, pid, &mut text));
             share.iter().map(read).collect::<Vec<_>>()
@@ -237,15 +244,20 @@ impl<'a> Pass<'a> {
     }
 
     fn read_family(&mut self) {
-        for pid in self.family.clone() {
+        let family = self.family.clone();
+        self.read(&family);
+        for pid in family {
             self.include(pid);
             self.needs.insert(Need::Run(Pid(pid)));
         }
     }
 
-    /// Reads a process, and notes what its blocked tasks need.
+    /// Reads a process, and notes what its blocked tasks need, each once.
     fn include(&mut self, pid: u32) {
-        self.read(pid);
+        if !self.stats.contains_key(&pid) || !self.followed.insert(pid) {
+            return;
+        }
+        self.read(&BTreeSet::from([pid]));
         let kinship = self.kinship(pid);
         if let Some(process) = self.processes.get(&pid) {
             self.needs.extend(needs::of(process, kinship));
@@ -259,24 +271,19 @@ impl<'a> Pass<'a> {
         }
     }
 
-    fn read(&mut self, pid: u32) {
-        if self.processes.contains_key(&pid) {
-            return;
+    /// Reads those of them who were not yet.
+    fn read(&mut self, pids: &BTreeSet<u32>) {
+        let unread = pids.iter().filter(|pid| !self.processes.contains_key(pid));
+        let stats = unread.filter_map(|pid| self.stats.get(pid));
+        let programs = stats.filter(|stat| !stat.is_kernel_worker());
+        let wanted: Vec<(&Stat, Kinship)> = programs
+            .map(|stat| (stat, self.kinship(stat.pid)))
+            .collect();
+        let reader = ProcessReader::new(self.source, self.memo);
+        for mut process in reader.read_all(&wanted, &mut self.gaps) {
+            self.sockets.fill(self.source, &mut process, &mut self.gaps);
+            self.processes.insert(process.pid.0, process);
         }
-        let Some(stat) = self.stats.get(&pid).filter(|stat| !stat.is_kernel_worker()) else {
-            return;
-        };
-        let kinship = self.kinship(pid);
-        let reader = ProcessReader {
-            source: self.source,
-            facts: self.facts,
-        };
-        let read = reader.read(stat, kinship, self.memo, &mut self.gaps);
-        let Some(mut process) = read else {
-            return;
-        };
-        self.sockets.fill(self.source, &mut process, &mut self.gaps);
-        self.processes.insert(pid, process);
     }
 
     /// Looks at every process of the machine for what is needed, until nobody new is needed and nobody new has come.
@@ -316,14 +323,25 @@ impl<'a> Pass<'a> {
     fn close(&mut self) {
         self.runs = self.sort_into_runs();
         let mut done: BTreeSet<Need> = BTreeSet::new();
+        let mut parts: BTreeSet<Part> = BTreeSet::new();
         loop {
             let open: Vec<Need> = self.needs.difference(&done).copied().collect();
             if open.is_empty() {
                 return;
             }
-            for need in open {
+            let holders = open
+                .into_iter()
+                .map(|need| (need, self.holders(need, &mut parts)));
+            let open: Vec<(Need, BTreeSet<u32>)> = holders.collect();
+            // Of children, one may be enough.
+            let whole = open
+                .iter()
+                .filter(|(need, _)| !matches!(need, Need::AnyChild(_)));
+            let whole: BTreeSet<u32> = whole.flat_map(|(_, pids)| pids).copied().collect();
+            self.read(&whole.difference(&self.followed).copied().collect());
+            for (need, holders) in open {
                 done.insert(need);
-                if self.fill(need) == Settled::No
+                if self.fill(need, holders) == Settled::No
                     && let Need::Children(parent) | Need::AnyChild(parent) = need
                 {
                     self.needs.insert(Need::Traced(parent));
@@ -333,15 +351,15 @@ impl<'a> Pass<'a> {
     }
 
     /// Reads whoever is needed for one thing.
-    fn fill(&mut self, need: Need) -> Settled {
+    fn fill(&mut self, need: Need, holders: BTreeSet<u32>) -> Settled {
         if let Need::Run(pid) = need {
-            self.read_keeper_of_jobs(pid);
             self.runs_of.insert(pid);
-        }
-        for pid in self.holders(need) {
-            if self.bystanders.remove(&pid) || !self.processes.contains_key(&pid) {
-                self.include(pid);
+            if let Some(Pid(keeper)) = self.runs.keeper_of_jobs(pid) {
+                self.read(&BTreeSet::from([keeper]));
             }
+        }
+        for pid in holders {
+            self.include(pid);
             // Whom only a run brings in is no member: who could signal him is not asked.
             if !matches!(need, Need::Run(_)) {
                 self.needs.insert(Need::Run(Pid(pid)));
@@ -354,21 +372,21 @@ impl<'a> Pass<'a> {
         Settled::No
     }
 
-    fn read_keeper_of_jobs(&mut self, of: Pid) {
-        if let Some(Pid(pid)) = self.runs.keeper_of_jobs(of)
-            && !self.processes.contains_key(&pid)
-        {
-            self.read(pid);
-            self.bystanders.insert(pid);
-        }
-    }
-
-    fn holders(&mut self, need: Need) -> BTreeSet<u32> {
+    /// `parts` are those parts of runs that were asked for already.
+    fn holders(&mut self, need: Need, parts: &mut BTreeSet<Part>) -> BTreeSet<u32> {
         match need {
-            Need::Children(parent) | Need::AnyChild(parent) => self.children(parent),
+            Need::Children(parent) | Need::AnyChild(parent) => {
+                let children = self.runs.children(parent).iter();
+                children.map(|pid| pid.0).collect()
+            }
             Need::Traced(tracer) => self.traced_by(tracer),
             Need::Process(pid) => BTreeSet::from([pid.0]),
-            Need::Run(pid) => self.runs.of(pid).into_iter().map(|pid| pid.0).collect(),
+            Need::Run(pid) => {
+                let new = self.runs.parts(pid).into_iter();
+                let new = new.filter(|part| parts.insert(*part));
+                let members = new.flat_map(|part| self.runs.members(part));
+                members.map(|pid| pid.0).collect()
+            }
             Need::Locks(file) => {
                 let locks = self.known_locks().iter().filter(|lock| lock.file == file);
                 let pids = locks.flat_map(|lock| lock.holder.iter().chain(&lock.waiters));
@@ -381,12 +399,6 @@ impl<'a> Pass<'a> {
             }
             .of(need),
         }
-    }
-
-    fn children(&self, parent: Pid) -> BTreeSet<u32> {
-        let programs = self.stats.values().filter(|stat| !stat.is_kernel_worker());
-        let children = programs.filter(|stat| stat.ppid == parent.0);
-        children.map(|stat| stat.pid).collect()
     }
 
     fn sort_into_runs(&self) -> Runs {

@@ -1,5 +1,7 @@
 //! One process, whole: who it is, its tasks, its descriptors.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use pipeclog_waitgraph::snapshot::{
     Abi, Facet, Freezer, GoProgram, Namespaces, Pid, PosixTimers, Process, Syscall, Table, Task,
     Tid, Timeout, Toolchain, Untrusted, Wait,
@@ -12,26 +14,47 @@ use crate::needs::Kinship;
 use crate::parse::{
     CgroupPath, Stat, Status, WordSize, cgroups, is_frozen, timer_signals, word_size,
 };
+use crate::share::{PROCESSES_WORTH_A_THREAD, in_shares_from};
 use crate::source::{Cause, Facts, ReadError, Source};
 use crate::table::{Links, Pace, TableReader};
 use crate::task::{self, TaskText};
 use crate::toolchain;
 
-/// Reads processes for one pass.
+/// Reads processes for one pass, on several threads if there are many.
 pub(crate) struct ProcessReader<'a> {
-    pub(crate) source: &'a dyn Source,
-    pub(crate) facts: Facts,
+    source: &'a dyn Source,
+    facts: Facts,
+    memo: Mutex<&'a mut Memo>,
 }
 
-impl ProcessReader<'_> {
+impl<'a> ProcessReader<'a> {
+    pub(crate) fn new(source: &'a dyn Source, memo: &'a mut Memo) -> Self {
+        Self {
+            source,
+            facts: source.facts(),
+            memo: Mutex::new(memo),
+        }
+    }
+
+    /// Reads many processes; those that ended are missing.
+    pub(crate) fn read_all(&self, wanted: &[(&Stat, Kinship)], gaps: &mut Gaps) -> Vec<Process> {
+        let empty = gaps.empty();
+        let shares = in_shares_from(PROCESSES_WORTH_A_THREAD, wanted, |share| {
+            let mut gaps = empty.clone();
+            let read = |(stat, kinship): &(&Stat, Kinship)| self.read(stat, *kinship, &mut gaps);
+            let processes: Vec<Process> = share.iter().filter_map(read).collect();
+            (processes, gaps)
+        });
+        let mut all = Vec::with_capacity(wanted.len());
+        for (processes, found) in shares {
+            all.extend(processes);
+            gaps.add(found);
+        }
+        all
+    }
+
     /// Reads a process; `None` if it ended. Its stat has been read to find it.
-    pub(crate) fn read(
-        &self,
-        stat: &Stat,
-        kinship: Kinship,
-        memo: &mut Memo,
-        gaps: &mut Gaps,
-    ) -> Option<Process> {
+    pub(crate) fn read(&self, stat: &Stat, kinship: Kinship, gaps: &mut Gaps) -> Option<Process> {
         let pid = stat.pid;
         let mut owner = Owner {
             pid,
@@ -74,7 +97,7 @@ impl ProcessReader<'_> {
         for text in texts {
             tasks.push(self.task(text, &tables, &memory, (&table, &links), gaps));
         }
-        let cmdline = self.cmdline(owner, stat, memo, gaps);
+        let cmdline = self.cmdline(owner, stat, gaps);
         Some(Process {
             pid: Pid(pid),
             start_ticks: stat.start_ticks,
@@ -102,7 +125,7 @@ impl ProcessReader<'_> {
             toolchain: Toolchain::NotLooked,
             namespaces: self.namespaces(&base, kinship),
             timers: self.timers(owner, &base, gaps),
-            freezer: self.freezer(&base, memo),
+            freezer: self.freezer(&base),
             table,
             tasks,
         })
@@ -190,15 +213,9 @@ impl ProcessReader<'_> {
         }
     }
 
-    fn cmdline(
-        &self,
-        owner: Owner,
-        stat: &Stat,
-        memo: &mut Memo,
-        gaps: &mut Gaps,
-    ) -> Vec<Untrusted> {
+    fn cmdline(&self, owner: Owner, stat: &Stat, gaps: &mut Gaps) -> Vec<Untrusted> {
         let key = (stat.pid, stat.start_ticks, stat.arguments.start);
-        if let Some(known) = memo.cmdlines.get(&key) {
+        if let Some(known) = self.memo().cmdlines.get(&key) {
             return known.clone();
         }
         // Since 4.17 the kernel takes no argument from a page of a file (CVE-2018-1120), so that a hung file system
@@ -210,7 +227,7 @@ impl ProcessReader<'_> {
                 let words: Vec<_> = text.split(|&byte| byte == 0).map(Untrusted::new).collect();
                 // Without permission the place is 0, and does not tell one exec from the next.
                 if !stat.arguments.is_empty() {
-                    memo.cmdlines.insert(key, words.clone());
+                    self.memo().cmdlines.insert(key, words.clone());
                 }
                 words
             }
@@ -276,7 +293,7 @@ impl ProcessReader<'_> {
         }
     }
 
-    fn freezer(&self, base: &str, memo: &mut Memo) -> Freezer {
+    fn freezer(&self, base: &str) -> Freezer {
         let mut text = Vec::new();
         if self
             .source
@@ -288,6 +305,7 @@ impl ProcessReader<'_> {
         let mut freezer = Freezer::Unknown;
         for group in cgroups(&text) {
             let key = (group.hierarchy, group.path.to_vec());
+            let mut memo = self.memo();
             let says = memo.freezers.entry(key);
             match *says.or_insert_with(|| self.group_freezer(group)) {
                 Some(Freezer::Frozen) => return Freezer::Frozen,
@@ -296,6 +314,10 @@ impl ProcessReader<'_> {
             }
         }
         freezer
+    }
+
+    fn memo(&self) -> MutexGuard<'_, &'a mut Memo> {
+        self.memo.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn group_freezer(&self, group: CgroupPath<'_>) -> Option<Freezer> {

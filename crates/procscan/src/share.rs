@@ -3,14 +3,25 @@
 use std::num::NonZero;
 use std::sync::OnceLock;
 
-/// From how many processes on a second thread pays: each costs 5 to 50 µs, nearly all of it in the kernel.
-const WORTH_A_THREAD: usize = 64;
+/// From how many questions on a second thread pays: each costs 5 to 50 µs, nearly all of it in the kernel.
+pub(crate) const WORTH_A_THREAD: usize = 64;
+/// The same for whole processes, of 100 to 500 µs each.
+pub(crate) const PROCESSES_WORTH_A_THREAD: usize = 8;
 /// More threads than this gain little: they meet in the kernel's locks.
 const MOST_THREADS: usize = 2;
 
 /// Does `work` on shares of `items`, and returns what came of each, in the order of the items.
 pub(crate) fn in_shares<T: Sync, R: Send>(items: &[T], work: impl Fn(&[T]) -> R + Sync) -> Vec<R> {
-    let threads = (items.len() / WORTH_A_THREAD).clamp(1, most_threads());
+    in_shares_from(WORTH_A_THREAD, items, work)
+}
+
+/// The same, where so many items are worth a thread.
+pub(crate) fn in_shares_from<T: Sync, R: Send>(
+    worth: usize,
+    items: &[T],
+    work: impl Fn(&[T]) -> R + Sync,
+) -> Vec<R> {
+    let threads = (items.len() / worth).clamp(1, most_threads());
     let size = items.len().div_ceil(threads).max(1);
     let work = &work;
     std::thread::scope(|scope| {

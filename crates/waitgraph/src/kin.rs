@@ -30,7 +30,7 @@ pub(crate) fn relatives(
 ) -> Relatives {
     let world = &analysis.world;
     let pids: BTreeSet<Pid> = members.iter().map(|task| task.pid).collect();
-    let run: BTreeSet<Pid> = pids.iter().flat_map(|pid| analysis.runs.of(*pid)).collect();
+    let run = analysis.runs.of_all(pids.iter().copied());
     let mut found = Relatives::default();
     for process in run.iter().filter_map(|pid| world.process(*pid)) {
         let is_member = pids.contains(&process.pid);

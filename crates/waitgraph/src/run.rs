@@ -45,6 +45,15 @@ impl From<&Process> for Kin {
     }
 }
 
+/// A part of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// The tree below the uppermost of its session, and who made that session for it.
+    Tree(Pid),
+    /// A process group, by its number.
+    Group(u32),
+}
+
 /// The runs of many processes.
 #[derive(Debug)]
 pub struct Runs {
@@ -77,20 +86,50 @@ impl Runs {
 
     /// The run of `pid`, itself among it unless it looks itself.
     pub fn of(&self, pid: Pid) -> BTreeSet<Pid> {
+        self.of_all([pid])
+    }
+
+    /// The runs of all of `pids` together.
+    pub fn of_all(&self, pids: impl IntoIterator<Item = Pid>) -> BTreeSet<Pid> {
+        let parts = pids.into_iter().flat_map(|pid| self.parts(pid));
+        let parts: BTreeSet<Part> = parts.collect();
+        parts
+            .into_iter()
+            .flat_map(|part| self.members(part))
+            .collect()
+    }
+
+    /// What the run of `pid` is made of. Many share a part, so whoever needs many runs looks at each part once.
+    pub fn parts(&self, pid: Pid) -> Vec<Part> {
         let Some(kin) = self.kin.get(&pid) else {
-            return BTreeSet::new();
+            return Vec::new();
         };
-        let top = self.top(*kin);
-        let mut run = BTreeSet::from([pid]);
-        run.extend(self.maker(top));
-        run.extend(self.below.get(&top.pid).into_iter().flatten());
-        run.extend(self.descendants(top.pid));
+        let mut parts = vec![Part::Tree(self.top(*kin).pid)];
         // A group whose number is hidden may be anybody's, and in the observers' own are those whom whoever asks has started.
         if kin.pgrp != 0 && !self.observer.groups.contains(&kin.pgrp) {
-            run.extend(self.groups.get(&kin.pgrp).into_iter().flatten());
+            parts.push(Part::Group(kin.pgrp));
         }
-        run.retain(|pid| !self.looks(*pid));
-        run
+        parts
+    }
+
+    /// Who belongs to a part of a run, without whoever looks.
+    pub fn members(&self, part: Part) -> BTreeSet<Pid> {
+        let mut members = BTreeSet::new();
+        match part {
+            Part::Tree(top) => {
+                members.extend(self.kin.get(&top).and_then(|top| self.maker(*top)));
+                members.extend(self.below.get(&top).into_iter().flatten());
+                members.extend(self.descendants(top));
+            }
+            Part::Group(group) => members.extend(self.groups.get(&group).into_iter().flatten()),
+        }
+        members.retain(|pid| !self.looks(*pid));
+        members
+    }
+
+    /// The children of a process.
+    pub fn children(&self, of: Pid) -> &[Pid] {
+        self.children.get(&of).map_or(&[], Vec::as_slice)
     }
 
     /// Who seems to keep `pid` as a job at a terminal. He is in the run of `pid` unless he sleeps as a shell does.
