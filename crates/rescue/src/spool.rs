@@ -257,7 +257,8 @@ impl Spool {
         }
         let mut scanner = Scanner::new("/proc")?;
         let members = plan.proof.certificate().members.iter();
-        let members = members.map(|member| member.task.pid).collect();
+        let members = members.map(|member| member.task.pid);
+        let members = members.chain(takeable.writers).collect();
         let mut journal = Journal::begin(&self.directory, target, takeable.readers, members)?;
         tell(&begins);
         fault::step();

@@ -1,5 +1,7 @@
 //! `pipeclog rescue --spool`: killed at every step, and every byte accounted for; and what is refused.
 
+use std::collections::BTreeSet;
+
 use crate::leaked::is_here;
 use crate::run::{Ran, shell};
 
@@ -42,6 +44,26 @@ fn what_fits_into_no_pipe_goes_over_disk_and_nothing_stays_behind() {
 
 #[test]
 fn killed_at_any_step_it_is_resumed_and_not_a_byte_is_lost_or_doubled() {
+    killed_at_each_step(HANG, COMPARE);
+}
+
+#[test]
+fn killed_at_any_step_with_two_pipes_it_is_resumed_and_not_a_byte_is_lost_or_doubled() {
+    let seen = killed_at_each_step(
+        "pipeclog capture -s stdout_then_stderr -- pipeclog chatty --stdout 300000 --stderr 300000 --order alternate",
+        "wait $parent; pipeclog chatty --stdout 300000 2>/dev/null | cmp - $d/out && pipeclog chatty --stderr 300000 2>&1 >/dev/null | cmp - $d/err",
+    );
+    // Some of these steps were between the two.
+    for phase in ["draining", "holding", "feeding"] {
+        let both = format!("{phase} 2");
+        assert!(seen.contains(&both), "{both}: {seen:?}");
+    }
+}
+
+/// Kills the rescuer of `parent` at its first step, its second, and so on to the last, and each time lets another one finish: the bytes
+/// must be those that `compare` says. Gives the journal's phases with their numbers of pipes, as they were met.
+fn killed_at_each_step(parent: &str, compare: &str) -> BTreeSet<String> {
+    let mut seen = BTreeSet::new();
     let mut steps = 0;
     loop {
         steps += 1;
@@ -49,24 +71,28 @@ fn killed_at_any_step_it_is_resumed_and_not_a_byte_is_lost_or_doubled() {
         // The first resumption is killed as well, at one step or another: each of the first 31 has its turn, where it gets so far.
         let again = 1 + steps * 11 % 31;
         let ran = planted(
-            HANG,
+            parent,
             &format!(
                 "PIPECLOG_SPOOL_KILL_AT={steps} rescue $parent >/dev/null; first=$?; \
+                 at=\"$(sed -n 's/.*\"phase\": \"\\(.*\\)\".*/\\1/p' $spool/journal.json) $(grep -c '\"inode\"' $spool/journal.json)\"; \
                  [ $first = 0 ] || PIPECLOG_SPOOL_KILL_AT={again} pipeclog rescue --resume $spool >/dev/null; \
                  [ $first = 0 ] || [ ! -e $spool/journal.json ] || pipeclog rescue --resume $spool >/dev/null || exit 98; \
                  if [ $first != 0 ] && grep -q '^1 ' /proc/$child/syscall 2>/dev/null; then rescue $parent >/dev/null || exit 97; fi; \
-                 {COMPARE} && echo $first"
+                 {{ {compare}; }} && echo $first $at"
             ),
         );
         assert_eq!(ran.code, 0, "step {steps}: {ran:?}");
-        match ran.stdout.trim() {
-            "137" => {}
-            "0" => break,
+        let said = ran.stdout.trim();
+        // Before the journal is there, and after, nothing is said of it.
+        match said.split_once(' ').unwrap_or((said, "")) {
+            ("137", at) => seen.insert(at.to_owned()),
+            ("0", _) => break,
             _ => panic!("step {steps}: {ran:?}"),
-        }
+        };
     }
     // The journal alone is replaced some six times.
     assert!(steps > 20, "{steps}");
+    seen
 }
 
 #[test]
@@ -236,6 +262,18 @@ fn whoever_could_come_to_harm_is_not_stopped() {
             "it reads without blocking",
         ),
         (
+            "a, b = socket.socketpair()
+p = subprocess.Popen([\"head\", \"-c\", \"300000\", \"/dev/zero\"], stdout=subprocess.PIPE, pass_fds=[b.fileno()])
+b.send(bytes(10)); b.close(); a.recv(100, socket.MSG_WAITALL)",
+            "until grep -q '^45 ' /proc/$parent/syscall; do :; done",
+            "it receives until it has all (MSG_WAITALL)",
+        ),
+        (
+            &format!("{CHILD}; signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD]); signal.sigwait([signal.SIGCHLD])"),
+            "until grep -q '^128 ' /proc/$parent/syscall; do :; done",
+            "it sleeps in a call that a stop interrupts (EINTR)",
+        ),
+        (
             &format!("signal.signal(signal.SIGCONT, lambda *_: None); {CHILD}; p.wait()"),
             ":",
             "it has a handler for SIGCONT",
@@ -263,7 +301,7 @@ r = os.open(sys.argv[1] + \"/fifo\", os.O_RDONLY); p.wait()",
     ];
     for (program, ready, why) in hazards {
         let ran = planted(
-            &format!("python3 -c 'import os, signal, subprocess, sys\n{program}' $d"),
+            &format!("python3 -c 'import os, signal, socket, subprocess, sys\n{program}' $d"),
             &format!(
                 "{ready}; rescue $parent; code=$?; ls -d $spool; grep State /proc/$parent/status; [ $code = 1 ]"
             ),
@@ -274,6 +312,74 @@ r = os.open(sys.argv[1] + \"/fifo\", os.O_RDONLY); p.wait()",
         // What `ls` says of the directory that is not there.
         assert!(ran.stderr.contains("cannot access"), "{why}: {ran:?}");
     }
+}
+
+/// Readers in calls that a stop leaves alone: what they print in the end.
+#[test]
+fn a_reader_that_waits_for_a_signal_of_its_child_or_at_a_socket_gets_all() {
+    if !is_here("python3") {
+        return;
+    }
+    const CHILD: &str = "p = subprocess.Popen([\"head\", \"-c\", \"300000\", \"/dev/zero\"], stdout=subprocess.PIPE)";
+    let told = "told = []; signal.signal(signal.SIGCHLD, lambda *_: told.append(1))";
+    let rows = [
+        // Between a check and pause(2) a signal is lost; none comes here before the child has ended, and it is stuck.
+        format!("{told}; {CHILD}\nwhile not told: signal.pause()\nn = len(told)"),
+        format!("{told}; {CHILD}; p.wait(); n = len(told)"),
+        "a, b = socket.socketpair()
+p = subprocess.Popen([\"perl\", \"-e\", \"syswrite STDOUT, q(a) x 300000; open W, qq(>&=$ARGV[0]); syswrite W, q(b)\", str(b.fileno())],
+    stdout=subprocess.PIPE, pass_fds=[b.fileno()])
+b.close(); n = len(a.recv(100))"
+            .to_owned(),
+    ];
+    for program in rows {
+        let ran = planted(
+            &format!(
+                "python3 -c 'import os, signal, socket, subprocess, sys\n{program}\nprint(n, len(p.stdout.read()))'"
+            ),
+            "rescue $parent && wait $parent && cat $d/out",
+        );
+        assert_eq!(ran.code, 0, "{program}: {ran:?}");
+        assert!(ran.stdout.ends_with("\n1 300000\n"), "{program}: {ran:?}");
+    }
+}
+
+#[test]
+fn a_grandchild_that_keeps_the_writing_end_is_told_of() {
+    if !is_here("python3") {
+        return;
+    }
+    // It sleeps for now, and could end the others when it wakes.
+    let ran = planted(
+        "python3 -c 'import subprocess
+p = subprocess.Popen([\"sh\", \"-c\", \"sleep 600 & exec head -c 300000 /dev/zero\"], stdout=subprocess.PIPE); p.wait()'",
+        "rescue $parent; code=$?; grep State /proc/$parent/status; pkill -P $child sleep; [ $code = 1 ]",
+    );
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.stdout.ends_with("S (sleeping)\n"), "{ran:?}");
+    assert!(
+        ran.stderr.contains("the proof stands on assumptions"),
+        "{ran:?}"
+    );
+    // It waits for the parent, who is stopped, and would keep the end for ever.
+    let ran = planted(
+        "python3 -c 'import os, subprocess
+r, w = os.pipe()
+p = subprocess.Popen([\"sh\", \"-c\", f\"exec {w}>&-; cat <&{r} & echo $! >&2; exec head -c 300000 /dev/zero {r}<&-\"],
+    stdout=subprocess.PIPE, pass_fds=[r, w])
+os.close(r); p.wait(); os.close(w); print(len(p.stdout.read()))'",
+        "rescue $parent; echo $?; kill $(cat $d/err); pipeclog rescue --resume $spool && wait $parent && cat $d/out",
+    );
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(
+        ran.stdout.contains("\n4\n") && ran.stdout.ends_with("300000\n"),
+        "{ran:?}"
+    );
+    assert!(
+        ran.stderr
+            .contains("which only those can write who are stopped"),
+        "{ran:?}"
+    );
 }
 
 #[test]

@@ -121,6 +121,8 @@ pub(crate) fn drain(
                 for pipe in readers::next(&look, &state.pipes, &state.readers)? {
                     // Known of before anything is taken from it.
                     journal.state.pipes.push(pipe.clone());
+                    let writers = readers::writers(&look, pipe.inode);
+                    journal.state.members.extend(writers);
                     journal.save()?;
                     sources.push(open(journal, &pipe)?);
                 }

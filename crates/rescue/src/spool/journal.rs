@@ -70,7 +70,7 @@ pub(crate) struct State {
     pub(crate) target: Pid,
     pub(crate) phase: Phase,
     pub(crate) readers: Vec<Party>,
-    /// Who was deadlocked: where to look for whom the writers wait for. Their numbers may have passed to others since.
+    /// Who was deadlocked or can write to one of the pipes: where to look for whom the writers wait for. Their numbers may have passed to others since.
     pub(crate) members: BTreeSet<Pid>,
     pub(crate) pipes: Vec<Spooled>,
 }

@@ -21,6 +21,8 @@ pub(crate) struct Takeable {
     pub(crate) pipe: Spooled,
     /// Everybody who can read it.
     pub(crate) readers: Vec<Party>,
+    /// Everybody who can write to it.
+    pub(crate) writers: Vec<Pid>,
 }
 
 /// The readers of a full pipe of a certified deadlock, if none of them can come to harm by being stopped.
@@ -33,7 +35,8 @@ pub(crate) fn of(look: &Snapshot, plan: &Plan, inode: u64) -> Result<Takeable, S
     if !plan.may_spool() {
         return Err(refused(
             None,
-            "the proof stands on assumptions, and who might read it after all would get its bytes out of order",
+            "the proof stands on assumptions, and who might read it after all would get its bytes out of order; once those whom they name have \
+             ended, or for root where a process could not be read, there may be one without",
         ));
     }
     fits(look, inode).map_err(|(pid, why)| refused(Some(pid), why))?;
@@ -83,7 +86,14 @@ pub(crate) fn of(look: &Snapshot, plan: &Plan, inode: u64) -> Result<Takeable, S
             is_fed: false,
         },
         readers,
+        writers: writers(look, inode),
     })
+}
+
+/// Who can write to a pipe. None of them need be in the deadlock: a child that one has left behind is not.
+pub(crate) fn writers(look: &Snapshot, inode: u64) -> Vec<Pid> {
+    let writers = holders(look, inode, Access::writes);
+    writers.map(|process| process.pid).collect()
 }
 
 /// Names a living reader of each pipe: the one that was named may have ended meanwhile, while another is left.
@@ -321,6 +331,9 @@ fn may_be_stopped(process: &Process, task: &Task) -> Result<(), &'static str> {
         return Err("it has a handler for SIGCONT, or it is not known whether it has");
     }
     match &task.wait {
+        Wait::Read { call, .. } if gathers(process.abi, call, &task.syscall) => {
+            Err("it receives until it has all (MSG_WAITALL), which a stop cuts short")
+        }
         Wait::Read { fd, .. } | Wait::Accept { fd } => {
             match process.table_of(task).get(*fd).map(|d| &d.object) {
                 Some(Object::FileEvents) => Err("it reads file events, which a stop interrupts"),
@@ -350,6 +363,24 @@ fn may_be_stopped(process: &Process, task: &Task) -> Result<(), &'static str> {
         Wait::Running | Wait::Vfork | Wait::Other { .. } | Wait::Unknown => {
             Err("it is not known what a stop would do to a thread of it")
         }
+    }
+}
+
+/// Whether a call may have received some bytes or messages, and sleep until there are more: it comes back with these after a stop.
+fn gathers(abi: Abi, call: &str, syscall: &Syscall) -> bool {
+    const MSG_WAITALL: u64 = 0x100;
+    let flags = match call {
+        "recv" | "recvfrom" => 3,
+        "recvmsg" => 2,
+        "recvmmsg" | "recvmmsg_time64" => return true,
+        _ => return false,
+    };
+    match syscall {
+        // Of socketcall(2), and in an unknown table, the arguments are not known.
+        Syscall::Blocked { args, .. } if matches!(abi, Abi::X86_64 | Abi::Aarch64) => {
+            args.get(flags).is_none_or(|flags| flags & MSG_WAITALL != 0)
+        }
+        _ => true,
     }
 }
 
