@@ -12,38 +12,109 @@ fn planted(parent: &str, then: &str) -> crate::run::Ran {
     ))
 }
 
-/// Parents in several languages: each waits for its child before it reads `$bytes`, and then says how many came and their sum.
-const LANGUAGES: [(&str, &str, &str); 5] = [
-    (
-        "python3",
-        "--version",
-        r#"python3 -c "
+/// A parent that waits for its child before it reads what that writes, and then says how many bytes came and their sum. The child is perl
+/// with the program `$writes`; `$w` is a directory for what has to be built.
+struct Language {
+    name: &'static str,
+    /// Whether it is here, and what makes it ready.
+    ready: &'static str,
+    parent: &'static str,
+}
+
+/// Those in which a program can do that. (Not in Node: it has no call that waits for a child and leaves its output in a pipe.)
+const LANGUAGES: [Language; 9] = [
+    Language {
+        name: "python3",
+        ready: "python3 --version",
+        parent: r#"python3 -c "
 import subprocess, sys
 p = subprocess.Popen(['perl', '-e', sys.argv[1]], stdout=subprocess.PIPE)
 p.wait(); data = p.stdout.read(); print(len(data), sum(data))" "$writes""#,
-    ),
-    (
-        "perl",
-        "-v",
-        r#"perl -e 'pipe R, W; $p = fork // die; if (!$p) { close R; open STDOUT, ">&W"; exec "perl", "-e", $ARGV[0] }
+    },
+    Language {
+        name: "perl",
+        ready: "perl -v",
+        parent: r#"perl -e 'pipe R, W; $p = fork // die; if (!$p) { close R; open STDOUT, ">&W"; exec "perl", "-e", $ARGV[0] }
 close W; waitpid $p, 0; $n = $s = 0; while (sysread R, $b, 65536) { $n += length $b; $s += unpack "%64C*", $b } print "$n $s\n"' "$writes""#,
-    ),
-    (
-        "ruby",
-        "--version",
-        r##"ruby -e 'r, w = IO.pipe; p = spawn("perl", "-e", ARGV[0], out: w); w.close; Process.wait p; d = r.read; puts "#{d.bytesize} #{d.sum(64)}"' "$writes""##,
-    ),
-    (
-        "php",
-        "--version",
-        r#"php -r '$p = proc_open(["perl", "-e", $argv[1]], [1 => ["pipe", "w"]], $pipes);
+    },
+    Language {
+        name: "ruby",
+        ready: "ruby --version",
+        parent: r##"ruby -e 'r, w = IO.pipe; p = spawn("perl", "-e", ARGV[0], out: w); w.close; Process.wait p; d = r.read; puts "#{d.bytesize} #{d.sum(64)}"' "$writes""##,
+    },
+    Language {
+        name: "php",
+        ready: "php -m | grep -q pcntl",
+        parent: r#"php -r '$p = proc_open(["perl", "-e", $argv[1]], [1 => ["pipe", "w"]], $pipes);
 while (true) { pcntl_wait($st); break; } $d = stream_get_contents($pipes[1]); echo strlen($d), " ", array_sum(unpack("C*", $d)), "\n";' "$writes""#,
-    ),
-    (
-        "pipeclog",
-        "--version",
-        r#"pipeclog capture -s wait_then_read -- perl -e "$writes""#,
-    ),
+    },
+    Language {
+        name: "pipeclog",
+        ready: "pipeclog --version",
+        parent: r#"pipeclog capture -s wait_then_read -- perl -e "$writes""#,
+    },
+    Language {
+        name: "bash",
+        ready: "bash --version",
+        parent: r#"bash -c 'exec 3< <(exec perl -e "$0"); wait $!; perl -0777 -ne "print length, q( ), unpack(q(%64C*), \$_), qq(\n)" <&3' "$writes""#,
+    },
+    Language {
+        name: "c",
+        ready: r#"cc -x c -o $w/c - <<'END'
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+int main(int n, char **words) {
+    int ends[2];
+    if (pipe(ends)) return 1;
+    if (!fork()) { dup2(ends[1], 1); close(ends[0]); close(ends[1]); execlp("perl", "perl", "-e", words[1], (char *)0); _exit(127); }
+    close(ends[1]);
+    wait(0);
+    unsigned char block[65536];
+    unsigned long bytes = 0, sum = 0;
+    for (long got; (got = read(ends[0], block, sizeof block)) > 0; bytes += got)
+        for (long i = 0; i < got; i++) sum += block[i];
+    printf("%lu %lu\n", bytes, sum);
+}
+END"#,
+        parent: r#"$w/c "$writes""#,
+    },
+    Language {
+        name: "go",
+        ready: r#"cat >$w/hang.go <<'END' && go build -o $w/go $w/hang.go
+package main
+
+import ("fmt"; "io"; "os")
+
+func main() {
+	r, w, _ := os.Pipe()
+	p, _ := os.StartProcess("/usr/bin/env", []string{"env", "perl", "-e", os.Args[1]}, &os.ProcAttr{Files: []*os.File{nil, w, os.Stderr}})
+	w.Close()
+	p.Wait()
+	data, _ := io.ReadAll(r)
+	sum := 0
+	for _, b := range data { sum += int(b) }
+	fmt.Println(len(data), sum)
+}
+END"#,
+        parent: r#"$w/go "$writes""#,
+    },
+    Language {
+        name: "java",
+        ready: r#"cat >$w/Hang.java <<'END' && javac -d $w $w/Hang.java
+public class Hang {
+    public static void main(String[] words) throws Exception {
+        Process p = new ProcessBuilder("perl", "-e", words[0]).start();
+        p.waitFor();
+        byte[] data = p.getInputStream().readAllBytes();
+        long sum = 0;
+        for (byte b : data) sum += b & 0xff;
+        System.out.println(data.length + " " + sum);
+    }
+}
+END"#,
+        parent: r#"java -Xshare:auto -cp $w Hang "$writes""#,
+    },
 ];
 
 /// How many deadlocks to plant, unless `PIPECLOG_CASES` says another number.
@@ -56,21 +127,22 @@ fn cases() -> usize {
 
 #[test]
 fn planted_deadlocks_are_rescued_and_every_byte_is_accounted_for() {
-    let available: Vec<_> = LANGUAGES
+    let work = tempfile::tempdir().unwrap();
+    let in_work = format!("w={};", work.path().display());
+    let available: Vec<&Language> = LANGUAGES
         .iter()
-        .filter(|(name, version, _)| {
-            let is_here = shell(&format!("{name} {version} >/dev/null 2>&1")).code == 0
-                && (*name != "php" || shell("php -m | grep -q pcntl").code == 0);
-            if !is_here {
-                println!("skipped: no {name} here");
+        .filter(|language| {
+            let ran = shell(&format!("{in_work} {{ {}\n}} >/dev/null", language.ready));
+            if ran.code != 0 {
+                println!("skipped: no {} here: {}", language.name, ran.stderr);
             }
-            is_here
+            ran.code == 0
         })
         .collect();
     assert!(!available.is_empty());
     let mut rescued = 0;
     for case in 0..cases() {
-        let (name, _, parent) = available[case % available.len()];
+        let Language { name, parent, .. } = available[case % available.len()];
         // Sizes and lengths of writes that are no multiples of each other, between the least pipe and the largest.
         let (write, times) = [
             (1, 70_000),
@@ -79,12 +151,12 @@ fn planted_deadlocks_are_rescued_and_every_byte_is_accounted_for() {
             (4_096, 200),
             (70_000, 9),
             (900_000, 1),
-        ][case % 6];
+        ][case / available.len() % 6];
         let bytes = write * times;
         let child = format!("syswrite STDOUT, chr(48 + $_ % 10) x {write} for 1 .. {times}");
         let sum: usize = (1..=times).map(|i| (48 + i % 10) * write).sum();
         let ran = shell(&format!(
-            "writes='{child}'; d=$(mktemp -d); {parent} >$d/out 2>$d/err & parent=$!; \
+            "{in_work} writes='{child}'; d=$(mktemp -d); {parent} >$d/out 2>$d/err & parent=$!; \
              until child=$(pgrep -P $parent perl) && grep -q '^1 ' /proc/$child/syscall 2>/dev/null; do kill -0 $parent || exit 99; done; \
              pipeclog rescue $parent; code=$?; [ $code = 0 ] || kill $parent $child; wait $parent; \
              if [ {name} = pipeclog ]; then perl -0777 -ne 'print length, \" \", unpack(\"%64C*\", $_), \"\\n\"' $d/out; else cat $d/out; fi; \
@@ -229,7 +301,8 @@ fn can_be_another_user() -> bool {
 }
 
 /// A user without privilege, who has as much memory in pipes as one may, and one that is stuck; goes on with `then`, in which `$parent` is
-/// the stuck one and `$pipeclog` a binary that this user may run.
+/// the stuck one and `$pipeclog` a binary that this user may run. The memory is counted for a user, so each run is one of its own: what another
+/// gives back at its end would be room here.
 fn over_budget(then: &str) -> Option<crate::run::Ran> {
     const PROGRAM: &str = "import fcntl, os, subprocess, sys
 ends = []
@@ -244,8 +317,8 @@ p.wait(); print(len(p.stdout.read()))";
         return None;
     }
     Some(shell(&format!(
-        "d=$(mktemp -d); chmod 755 $d; pipeclog=$d/pipeclog; cp $(which pipeclog) $d; export pipeclog; \
-         PATH=/usr/bin:/bin setpriv --reuid=65533 --regid=65533 --clear-groups sh -c '(ulimit -n 4096; exec python3 -c '\\''{PROGRAM}'\\'') & parent=$!; \
+        "d=$(mktemp -d); chmod 755 $d; pipeclog=$d/pipeclog; cp $(which pipeclog) $d; export pipeclog; user=$((20000 + $$ % 40000)); \
+         PATH=/usr/bin:/bin setpriv --reuid=$user --regid=$user --clear-groups sh -c '(ulimit -n 4096; exec python3 -c '\\''{PROGRAM}'\\'') & parent=$!; \
          until child=$(pgrep -P $parent) && grep -q \"^1 \" /proc/$child/syscall; do kill -0 $parent || exit 99; done; \
          {then}; code=$?; kill $parent $child; wait $parent; exit $code'; code=$?; rm -r $d; exit $code"
     )))
@@ -262,8 +335,8 @@ fn who_is_over_the_share_of_pages_is_refused_with_the_cure() {
             && ran.stderr.contains("/proc/sys/fs/pipe-user-pages-soft"),
         "{ran:?}"
     );
-    // What this user cannot see might read it too, so it does not go to disk.
-    if let Some(ran) = over_budget("$pipeclog rescue --guard 0s --spool /nowhere $parent") {
+    // What this user cannot see might read it too, so it does not go to disk. (With a guard: the writer may be on his way to the next full pipe when he is looked at.)
+    if let Some(ran) = over_budget("$pipeclog rescue --spool /nowhere $parent") {
         assert!([1, 3].contains(&ran.code), "{ran:?}");
         assert!(
             ran.stderr.contains("the proof stands on assumptions"),
