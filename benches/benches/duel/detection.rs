@@ -11,7 +11,6 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
 use nix::time::{ClockId, clock_gettime};
 use pipeclog_scenario::goals::Goal;
 use pipeclog_scenario::goals::Wanted::AtMost;
@@ -223,7 +222,7 @@ fn watch(result: &str, command: &[String]) {
         command: command.iter().map(OsString::from).collect(),
         timeout: None,
         no_output: None,
-        signal: Signal::SIGTERM,
+        signal: pipeclog_supervise::signal::Signal::TERM,
         kill_after: Some(Duration::from_secs(1)),
         whom: Whom::Tree,
         on_deadlock: OnDeadlock::Kill,

@@ -17,7 +17,7 @@ mod units;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use anstream::eprintln;
+use anstream::eprint;
 use clap::Parser as _;
 use pipeclog_rescue::spool::holder;
 use pipeclog_supervise::keeper;
@@ -109,5 +109,8 @@ fn main() -> ExitCode {
 
 /// Says on stderr what went wrong.
 fn complain(what: &str) {
-    eprintln!("pipeclog: {what}");
+    eprint!(
+        "{}",
+        table::message(&format!("pipeclog: {what}"), std::io::stderr())
+    );
 }

@@ -3,11 +3,13 @@
 //!
 //! Set by hand, since table libraries measure colour as width or bring a terminal library along to know better.
 
+use std::os::fd::AsFd;
+
 use anstyle::{AnsiColor, Style};
 use pipeclog_report::matrix::{Entry, Matrix};
 use pipeclog_scenario::strategy::Strategy;
 use pipeclog_waitgraph::Untrusted;
-use pipeclog_waitgraph::render::Width;
+use pipeclog_waitgraph::render::{Prose, Width};
 
 /// Without a terminal, lines may be this long.
 pub(crate) const WIDTH_WITHOUT_TERMINAL: u16 = 160;
@@ -115,11 +117,11 @@ fn bands(matrix: &Matrix, names: usize, width: usize) -> Vec<Vec<Column>> {
 
 /// Columns of the terminal; without one, [`WIDTH_WITHOUT_TERMINAL`].
 pub(crate) fn terminal_width() -> u16 {
-    terminal_columns().unwrap_or(WIDTH_WITHOUT_TERMINAL)
+    terminal_columns(std::io::stdout()).unwrap_or(WIDTH_WITHOUT_TERMINAL)
 }
 
-fn terminal_columns() -> Option<u16> {
-    rustix::termios::tcgetwinsize(std::io::stdout())
+fn terminal_columns(sink: impl AsFd) -> Option<u16> {
+    rustix::termios::tcgetwinsize(sink)
         .ok()
         .map(|size| size.ws_col)
         .filter(|columns| *columns > 0)
@@ -130,9 +132,23 @@ pub(crate) fn text_columns() -> usize {
     usize::from(terminal_width()).min(100)
 }
 
-/// How wide text may be.
+/// How wide text on stdout may be.
 pub(crate) fn text_width() -> Width {
-    terminal_columns().map_or(Width::Unlimited, |columns| {
+    width_of(std::io::stdout())
+}
+
+/// How wide text may be that goes to `sink`.
+pub(crate) fn width_of(sink: impl AsFd) -> Width {
+    terminal_columns(sink).map_or(Width::Unlimited, |columns| {
         Width::Columns(usize::from(columns))
     })
+}
+
+/// A message for `sink`, with the end of its last line: what is wider than a terminal is broken between words.
+pub(crate) fn message(text: &str, sink: impl AsFd) -> String {
+    let mut prose = Prose::new(width_of(sink));
+    for line in text.lines() {
+        prose.sentence(line);
+    }
+    prose.into_text()
 }

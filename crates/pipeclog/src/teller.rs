@@ -1,14 +1,21 @@
 //! Telling on stderr without waiting for whoever reads it: a watchdog that hangs on a full stderr would be one more hang.
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::{SigSet, SigmaskHow};
 
+use crate::table;
+
 /// How long a reader of stderr is waited for before what is to be told comes too late.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// A message in lines, as wide as stderr shows them.
+pub(crate) fn said(message: &str) -> String {
+    table::message(&format!("pipeclog watch: {message}"), io::stderr())
+}
 
 /// Writes to stderr from a thread of its own.
 pub(crate) struct Teller {
@@ -41,7 +48,12 @@ impl Teller {
         }
     }
 
-    /// Tells; comes back once it is written, or nobody has read it for a second.
+    /// Tells a message.
+    pub(crate) fn say(&mut self, message: &str) {
+        self.tell(said(message));
+    }
+
+    /// Tells what is set in lines already; comes back once it is written, or nobody has read it for a second.
     pub(crate) fn tell(&mut self, text: String) {
         if self.texts.send(text).is_ok() {
             self.pending += 1;

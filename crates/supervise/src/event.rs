@@ -1,9 +1,9 @@
 //! What is told while a command runs.
 
-use nix::sys::signal::Signal;
 use pipeclog_rescue::Action;
 use pipeclog_waitgraph::Diagnosis;
 use pipeclog_waitgraph::snapshot::Snapshot;
+use rustix::process::Signal;
 
 use crate::account::EndedBy;
 use crate::census::Holder;

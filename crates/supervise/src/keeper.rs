@@ -20,6 +20,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use crate::descriptors::close_all_but;
 use crate::error::{SystemError, system};
+use crate::signals::STOPS;
 use crate::told::Told;
 use crate::tree::{End, Group, Left, Tree, TreeError};
 
@@ -44,10 +45,10 @@ pub enum KeeperError {
 /// signals that the supervisor blocked and the command shall not have blocked.
 pub(crate) fn arguments(
     report: RawFd,
-    unblock: &SigSet,
+    unblock: impl Iterator<Item = Signal>,
     command: &[OsString],
 ) -> impl Iterator<Item = OsString> {
-    let signals: Vec<String> = unblock.iter().map(|s| (s as i32).to_string()).collect();
+    let signals: Vec<String> = unblock.map(|s| (s as i32).to_string()).collect();
     [report.to_string(), signals.join(",")]
         .into_iter()
         .map(OsString::from)
@@ -187,9 +188,9 @@ pub(crate) fn child_signals_are_told() -> io::Result<()> {
 }
 
 /// While the command is started its mask is that of the caller, and a Ctrl-C would end this process too. A handler keeps it
-/// alive; the command has the default again, since exec(2) resets handlers.
+/// alive; the command has the default again, since exec(2) resets handlers. A Ctrl-Z does what it does.
 fn survive(signals: &SigSet) {
-    for signal in signals.iter() {
+    for signal in signals.iter().filter(|signal| !STOPS.contains(signal)) {
         // Refused for SIGKILL and its like, which no handler survives.
         if !signal_hook::consts::FORBIDDEN.contains(&(signal as i32)) {
             let unused = Arc::new(AtomicBool::new(false));

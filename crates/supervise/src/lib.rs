@@ -11,6 +11,7 @@ pub mod keeper;
 mod lookout;
 mod options;
 mod send;
+pub mod signal;
 mod signals;
 mod silence;
 mod standing;

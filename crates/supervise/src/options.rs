@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
 use pipeclog_rescue::Limits;
+use rustix::process::Signal;
 
 /// What to run, and what ends it.
 #[derive(Debug, Clone)]
@@ -18,7 +18,7 @@ pub struct Options {
     pub timeout: Option<Duration>,
     /// Ends it after this long in which no process of the tree has written anything.
     pub no_output: Option<Duration>,
-    /// What ends it.
+    /// What ends it; [`crate::signal`] reads it.
     pub signal: Signal,
     /// How long after the signal SIGKILL follows.
     pub kill_after: Option<Duration>,

@@ -6,13 +6,13 @@ use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::Signal;
 use pipeclog_rescue::{Action, Limits, Mode};
 use pipeclog_waitgraph::awaited::Assumption;
 use pipeclog_waitgraph::report::{Assumed, Confidence, Report, VerdictName};
 use pipeclog_waitgraph::snapshot::{Pid, Snapshot};
 use pipeclog_waitgraph::{Diagnosis, Verdict, diagnose};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::Signal;
 
 use crate::account::{Account, EndedBy, Ending};
 use crate::aftermath::{self, Fate};
@@ -23,7 +23,7 @@ use crate::keeper::{self, KEEPER_COMMAND};
 use crate::lookout::{Lookout, Next};
 use crate::options::{OnDeadlock, Options, Whom};
 use crate::send;
-use crate::signals::{Came, Signals};
+use crate::signals::{Came, Signals, StopsHeld};
 use crate::silence::{CannotTell, Silence};
 use crate::standing::{Standing, ToldDeadlocks};
 use crate::switches::Switches;
@@ -50,14 +50,18 @@ pub fn run(options: &Options, tell: &mut dyn FnMut(&Event<'_>)) -> Result<Accoun
     // Inherited by the keeper, which closes it before it starts the command.
     rustix::io::fcntl_setfd(&report_end, rustix::io::FdFlags::empty())
         .map_err(system("pass a pipe to the keeper"))?;
+    let stops = StopsHeld::hold().map_err(system("hold stops back (signalfd)"))?;
     let mut command = Command::new(&options.program);
     command.arg(KEEPER_COMMAND).args(keeper::arguments(
         report_end.as_raw_fd(),
-        signals.added(),
+        signals.added().iter().chain(&stops.added),
         &options.command,
     ));
     let tree = Tree::start(&mut command, Group::Same)?;
     drop(report_end);
+    stops
+        .let_come(&tree)
+        .map_err(system("let held stops come"))?;
     let result = give_up_stdin_and_stdout()
         .and_then(|()| Supervisor::new(options, signals, report, &tree, tell)?.run());
     match result {
@@ -186,7 +190,7 @@ impl<'a> Supervisor<'a> {
                     // This long at most was it stopped; the wait itself had been no longer than a second or so.
                     Came::Continued => self.stopped += woke.elapsed(),
                     Came::Sent(signal) => self.pass_on(signal)?,
-                    Came::ToAll(_) => self.schedule_kill(),
+                    Came::ToAll => self.schedule_kill(),
                 }
             }
             woke = Instant::now();
@@ -237,7 +241,9 @@ impl<'a> Supervisor<'a> {
     ) -> Result<bool, SuperviseError> {
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         let input = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
-        let mut fds = vec![input(self.signals.as_fd()), input(self.report.as_fd())];
+        let signals = self.signals.descriptors();
+        let mut fds: Vec<_> = signals.chain([self.report.as_fd()]).map(input).collect();
+        let own = fds.len();
         if let Told::Yes(switches) = &self.switches
             && for_switches
         {
@@ -247,7 +253,7 @@ impl<'a> Supervisor<'a> {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(errno) => return Err(system("wait for the command (poll)")(errno).into()),
         }
-        let told: Vec<PollFlags> = fds.iter().skip(2).map(PollFd::revents).collect();
+        let told: Vec<PollFlags> = fds.iter().skip(own).map(PollFd::revents).collect();
         // Before the look: who switches after it is told of anew.
         Ok(match &mut self.switches {
             Told::Yes(switches) if for_switches => switches.hear(&told),
@@ -264,8 +270,8 @@ impl<'a> Supervisor<'a> {
         if self.kill_at.is_some_and(|at| self.age() >= at) {
             self.kill_at = None;
             self.killed = true;
-            (self.tell)(&Event::Sends(Signal::SIGKILL));
-            return self.send(Signal::SIGKILL);
+            (self.tell)(&Event::Sends(Signal::KILL));
+            return self.send(Signal::KILL);
         }
         if self.timeout_at().is_some_and(|at| self.age() >= at) {
             return self.out_of_time(EndedBy::Timeout);
@@ -321,17 +327,14 @@ impl<'a> Supervisor<'a> {
     }
 
     fn send(&mut self, signal: Signal) -> Result<(), SuperviseError> {
-        let Some(signal) = rustix::process::Signal::from_named_raw(signal as i32) else {
-            return Ok(());
-        };
         let (leader, whom, root) = (self.leader, self.options.whom, self.keeper());
         let wanted = |pid: Pid| whom == Whom::Tree || pid == leader;
-        if signal == rustix::process::Signal::KILL && whom == Whom::Tree {
+        if signal == Signal::KILL && whom == Whom::Tree {
             self.fate = Fate::Killed;
         }
         let mut had = send::to_family(self.lookout.scanner(), root, signal, wanted)?;
         // Who forks while others are killed leaves some for another round.
-        let mut goes_on = signal == rustix::process::Signal::KILL;
+        let mut goes_on = signal == Signal::KILL;
         while goes_on {
             let again = send::to_family(self.lookout.scanner(), root, signal, wanted)?;
             goes_on = !again.is_subset(&had);

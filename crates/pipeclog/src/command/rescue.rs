@@ -17,6 +17,7 @@ use pipeclog_scenario::script::Size;
 use pipeclog_waitgraph::snapshot::Pid;
 
 use crate::out::Sink;
+use crate::table;
 use crate::units::{duration, pid, size_as_usize};
 
 /// Un-wedges a process that hangs on a full pipe, and loses nothing.
@@ -102,19 +103,19 @@ fn rescue(args: &RescueArgs, target: Pid) -> anyhow::Result<ExitCode> {
     let mut actions = 0;
     let mut tell = |event: &Event<'_>| match (event, args.format) {
         (Event::Planned(plan), Format::Human) => {
-            told_or_not(&plan.headline);
+            told_or_not(&plan.headline, args.format);
             for assumption in &plan.assumptions {
-                told_or_not(&format!("taking it that {assumption}"));
+                told_or_not(&format!("taking it that {assumption}"), args.format);
             }
         }
         (Event::Planned(_), Format::Json) => {}
         (Event::Done(action), format) => {
             actions += 1;
             match format {
-                Format::Human => told_or_not(&told(action, session.mode)),
+                Format::Human => told_or_not(&told(action, session.mode), format),
                 Format::Json => {
                     // Never fails: numbers and escaped strings.
-                    told_or_not(&serde_json::to_string(action).unwrap_or_default());
+                    told_or_not(&serde_json::to_string(action).unwrap_or_default(), format);
                 }
             }
         }
@@ -172,18 +173,24 @@ fn close_leaked(args: &RescueArgs, target: Pid) -> anyhow::Result<ExitCode> {
     };
     match args.format {
         // Never fails: numbers and escaped strings.
-        Format::Json => told_or_not(&serde_json::to_string(&closed).unwrap_or_default()),
+        Format::Json => told_or_not(
+            &serde_json::to_string(&closed).unwrap_or_default(),
+            args.format,
+        ),
         Format::Human => {
             let did = match mode(args) {
                 Mode::Act => "shut",
                 Mode::DryRun => "would shut",
             };
-            told_or_not(&format!(
-                "{}\n{did} the leaked end of {}: its reader gets the end of file; process {} can write there no more (EPIPE, SIGPIPE)",
-                closed.headline,
-                closed.channel,
-                list(&closed.holders)
-            ));
+            told_or_not(
+                &format!(
+                    "{}\n{did} the leaked end of {}: its reader gets the end of file; process {} can write there no more (EPIPE, SIGPIPE)",
+                    closed.headline,
+                    closed.channel,
+                    list(&closed.holders)
+                ),
+                args.format,
+            );
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -213,13 +220,17 @@ fn spool(directory: &Path) -> Spool {
 
 fn say(args: &RescueArgs, text: &str) {
     if args.format == Format::Human {
-        told_or_not(text);
+        told_or_not(text, args.format);
     }
 }
 
 /// Told without minding a reader who has gone: nobody must stay stuck, or stopped, for want of one.
-fn told_or_not(text: &str) {
-    let _ = writeln!(Sink::stdout(), "{text}");
+fn told_or_not(text: &str, format: Format) {
+    let text = match format {
+        Format::Human => table::message(text, std::io::stdout()),
+        Format::Json => format!("{text}\n"),
+    };
+    let _ = Sink::stdout().write_all(text.as_bytes());
 }
 
 fn tell_deed(deed: &Deed, format: Format, directory: Option<&Path>, mode: Mode) {
@@ -250,7 +261,7 @@ fn tell_deed(deed: &Deed, format: Format, directory: Option<&Path>, mode: Mode) 
             ),
         },
     };
-    told_or_not(&text);
+    told_or_not(&text, format);
 }
 
 fn list(pids: &[Pid]) -> String {

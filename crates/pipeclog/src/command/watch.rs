@@ -4,6 +4,7 @@ mod record;
 mod suspected;
 
 use std::ffi::OsString;
+use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -23,9 +24,9 @@ use pipeclog_waitgraph::{Diagnosis, Untrusted, bundle, render};
 use self::record::{Annotations, Level};
 use crate::command::rescue;
 use crate::repro;
-use crate::run::replace;
+use crate::run::{check_place, replace};
 use crate::table;
-use crate::teller::Teller;
+use crate::teller::{Teller, said};
 use crate::units::duration;
 
 /// timeout(1) that knows why: runs a command, and explains on stderr what it hangs on before it ends it.
@@ -44,9 +45,9 @@ pub(crate) struct WatchArgs {
     /// Send SIGKILL if it still runs this long after the signal that ends it; after a deadlock, 5 s without this.
     #[arg(long, short, value_name = "DURATION", value_parser = duration)]
     kill_after: Option<Duration>,
-    /// What ends it: a name (TERM, SIGTERM) or a number.
+    /// What ends it: a name (TERM, SIGTERM, RTMIN+3, RTMAX-2) or a number.
     #[arg(long, short, value_name = "SIGNAL", default_value = "TERM", value_parser = signal)]
-    signal: Signal,
+    signal: pipeclog_supervise::signal::Signal,
     /// Signal the command alone, and not what it started. (The terminal is the command's with and without this.)
     #[arg(long, short)]
     foreground: bool,
@@ -112,19 +113,34 @@ const NOT_FOUND: u8 = 127;
 
 pub(crate) fn run(args: &WatchArgs) -> ExitCode {
     let mut teller = Teller::new();
-    let watched = record::check([
-        args.json.as_deref(),
-        args.junit.as_deref(),
-        args.repro.as_deref(),
-    ])
-    .and_then(|()| watch(args, &mut teller));
+    let watched = check(args).and_then(|()| watch(args, &mut teller));
     match watched {
         Ok(account) => exit(args, &account, &mut teller),
         Err(error) => {
-            teller.tell(format!("pipeclog watch: {error:#}\n"));
+            teller.say(&format!("{error:#}"));
             ExitCode::from(FAILED)
         }
     }
+}
+
+/// That the files can be made, before anything runs.
+fn check(args: &WatchArgs) -> anyhow::Result<()> {
+    let dump = (args.on_deadlock == Reaction::Dump).then(|| dump_place(args));
+    anyhow::ensure!(
+        dump.is_some() || args.dump.is_none(),
+        "failed to make sense of --dump FILE: only --on-deadlock dump writes it; give that too"
+    );
+    let files = [&args.json, &args.junit, &args.repro, &dump];
+    files
+        .into_iter()
+        .flatten()
+        .try_for_each(|path| check_place(path))
+}
+
+/// Where what was seen of a deadlock goes.
+fn dump_place(args: &WatchArgs) -> PathBuf {
+    let named = args.dump.clone();
+    named.unwrap_or_else(|| format!("pipeclog-watch-{}.json", std::process::id()).into())
 }
 
 fn watch(args: &WatchArgs, teller: &mut Teller) -> anyhow::Result<Account> {
@@ -174,25 +190,22 @@ fn tell(args: &WatchArgs, event: &Event<'_>, teller: &mut Teller) {
                     "the command is stuck for good; ending it:"
                 }
             };
-            let text = render::human(diagnosis.report(), table::text_width());
-            teller.tell(format!("pipeclog watch: {then}\n{}\n", text.trim_end()));
+            let text = render::human(diagnosis.report(), table::width_of(io::stderr()));
+            teller.tell(said(then) + &text);
             if args.on_deadlock == Reaction::Dump && *whose == Whose::Command {
-                teller.tell(match dump(args, looks) {
+                teller.say(&match dump(args, looks) {
                     Ok(path) => format!(
-                        "pipeclog watch: what was seen is in {0}: pipeclog diagnose --from {0} {1}\n",
+                        "what was seen is in {0}: pipeclog diagnose --from {0} {1}",
                         path.display(),
                         diagnosis.report().target.task.pid
                     ),
-                    Err(error) => format!("pipeclog watch: {error:#}\n"),
+                    Err(error) => format!("{error:#}"),
                 });
             }
         }
         Event::WasStuck(diagnosis) => {
-            let text = render::human(diagnosis.report(), table::text_width());
-            teller.tell(format!(
-                "pipeclog watch: before it ended, the command was stuck:\n{}\n",
-                text.trim_end()
-            ));
+            let text = render::human(diagnosis.report(), table::width_of(io::stderr()));
+            teller.tell(said("before it ended, the command was stuck:") + &text);
         }
         Event::Suspected { diagnosis, whose } => {
             teller.tell(suspected::text(
@@ -202,28 +215,25 @@ fn tell(args: &WatchArgs, event: &Event<'_>, teller: &mut Teller) {
             ));
         }
         Event::Rescued(action) => {
-            teller.tell(format!(
-                "pipeclog watch: {}\n",
-                rescue::told(action, Mode::Act)
-            ));
+            teller.say(&rescue::told(action, Mode::Act));
         }
         Event::OutOfTime { why, diagnoses } => teller.tell(out_of_time(args, *why, diagnoses)),
         Event::LeftBehind(holders) => {
             for holder in *holders {
-                teller.tell(format!("pipeclog watch: {}\n", left_behind(holder)));
+                teller.say(&left_behind(holder));
             }
         }
         Event::Sends(signal) => {
             if args.verbose {
                 let name = args.command.first().map(|name| name.as_bytes());
-                teller.tell(format!(
-                    "pipeclog watch: sending signal {} to command '{}'\n",
-                    signal.as_str().trim_start_matches("SIG"),
+                teller.say(&format!(
+                    "sending signal {} to command '{}'",
+                    pipeclog_supervise::signal::name(*signal),
                     Untrusted::from(name.unwrap_or_default()).terminal(80),
                 ));
             }
         }
-        Event::Trouble(error) => teller.tell(format!("pipeclog watch: {error}\n")),
+        Event::Trouble(error) => teller.say(&error.to_string()),
     }
 }
 
@@ -271,10 +281,7 @@ fn annotate(event: &Event<'_>, annotations: &mut Annotations, teller: &mut Telle
 }
 
 fn dump(args: &WatchArgs, looks: &[Snapshot]) -> anyhow::Result<PathBuf> {
-    let path = args
-        .dump
-        .clone()
-        .unwrap_or_else(|| format!("pipeclog-watch-{}.json", std::process::id()).into());
+    let path = dump_place(args);
     let text = bundle::save(looks)?;
     replace(&path, &text)?;
     Ok(path)
@@ -286,16 +293,17 @@ fn out_of_time(args: &WatchArgs, why: EndedBy, diagnoses: &[Diagnosis]) -> Strin
         (_, Some(bound), _) => format!("time is up after {bound:?}"),
         (_, None, _) => "time is up".to_owned(),
     };
-    let mut text = format!("pipeclog watch: {why}; what everything waited for:\n");
+    let mut text = said(&format!("{why}; what everything waited for:"));
     if let [command, others @ ..] = diagnoses {
-        text += render::human(command.report(), table::text_width()).trim_end();
-        text.push('\n');
+        let width = table::width_of(io::stderr());
+        text += &render::human(command.report(), width);
         // Those of the command's own diagnosis have had their say.
         for other in others {
             let pid = other.report().target.task.pid;
             let members = &command.report().members;
             if members.iter().all(|member| member.actor.task.pid != pid) {
-                text += &format!("- {}\n", other.report().headline);
+                let line = format!("- {}", other.report().headline);
+                text += &table::message(&line, io::stderr());
             }
         }
     }
@@ -315,10 +323,7 @@ fn exit(args: &WatchArgs, account: &Account, teller: &mut Teller) -> ExitCode {
     let code = code(args, account);
     if let Ending::NotRun(errno) = account.end {
         let name = args.command.first().cloned().unwrap_or_default();
-        teller.tell(format!(
-            "pipeclog watch: failed to run {name:?}: {}\n",
-            errno.desc()
-        ));
+        teller.say(&format!("failed to run {name:?}: {}", errno.desc()));
     }
     let command: Vec<Untrusted> = args
         .command
@@ -336,14 +341,14 @@ fn exit(args: &WatchArgs, account: &Account, teller: &mut Teller) -> ExitCode {
             .map_or(Ok(()), |path| write(path, &command, account, code));
         if let Err(error) = written {
             // The command's own code says more than ours would.
-            teller.tell(format!("pipeclog watch: {error:#}\n"));
+            teller.say(&format!("{error:#}"));
         }
     }
     if let (Some(path), Some(diagnosis)) = (&args.repro, &account.diagnosis) {
-        teller.tell(
-            match repro::write(path, diagnosis.report(), &account.looks) {
-                Ok(repro) => format!("pipeclog watch: {}\n", repro.text),
-                Err(error) => format!("pipeclog watch: {error:#}\n"),
+        teller.say(
+            &match repro::write(path, diagnosis.report(), &account.looks) {
+                Ok(repro) => repro.text,
+                Err(error) => format!("{error:#}"),
             },
         );
     }
@@ -379,17 +384,8 @@ fn die_of(signal: Signal) {
     let _ = raise(signal);
 }
 
-fn signal(text: &str) -> Result<Signal, String> {
-    let upper = text.to_ascii_uppercase();
-    let named = || {
-        let name = upper.strip_prefix("SIG").unwrap_or(&upper);
-        format!("SIG{name}").parse::<Signal>().ok()
-    };
-    let numbered = |number: i32| Signal::try_from(number).ok();
-    upper
-        .parse()
-        .map_or_else(|_| named(), numbered)
-        .ok_or_else(|| {
-            format!("{text:?} is no signal: write a name or a number of 1 to 31, as `kill -l` lists them")
-        })
+fn signal(text: &str) -> Result<pipeclog_supervise::signal::Signal, String> {
+    pipeclog_supervise::signal::of(text).ok_or_else(|| {
+        format!("{text:?} is no signal: write a name (TERM, RTMIN+3) or a number, as `kill -l` lists them")
+    })
 }

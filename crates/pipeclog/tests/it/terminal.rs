@@ -72,6 +72,37 @@ sys.stdin.readline(); sys.exit(5)'",
 }
 
 #[test]
+fn ctrl_z_before_the_command_has_become_itself_stops_it_there_and_it_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("program");
+    std::fs::write(&file, "#!/bin/sh\necho shown ready\nexit 5\n").unwrap();
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    std::fs::set_permissions(&file, executable).unwrap();
+    let file = file.display();
+    same(
+        &format!("suspend-exec {file}"),
+        &file.to_string(),
+        "exited 5\nowner job\nowner job\nshown ready\nstopped 20",
+    );
+}
+
+#[test]
+fn ctrl_z_at_any_time_stops_the_job_and_it_goes_on() {
+    if shell("python3 --version").code != 0 {
+        println!("skipped: no python3 here");
+        return;
+    }
+    // Most of these are before the command runs; which of them meet the start of what process is for the machine to say.
+    for after_us in (0..12_000).step_by(300) {
+        let ran = shell(&format!(
+            "python3 {DRIVER} suspend-after-{after_us} pipeclog watch -- sh -c 'read x; exit 5'"
+        ));
+        let facts = "exited 5\nowner job\nowner job\nstopped 20\n";
+        assert_eq!(ran.stdout, facts, "{after_us}: {ran:?}");
+    }
+}
+
+#[test]
 fn a_program_that_asks_for_a_password_gets_it_from_the_terminal() {
     same(
         "type",
@@ -79,6 +110,26 @@ fn a_program_that_asks_for_a_password_gets_it_from_the_terminal() {
 print(\"shown\", getpass.getpass(\"ready\"), flush=True)'",
         "shown secret",
     );
+}
+
+#[test]
+fn what_it_says_is_set_to_the_width_of_the_terminal() {
+    if shell("python3 --version").code != 0 {
+        println!("skipped: no python3 here");
+        return;
+    }
+    // The terminal has 80 columns.
+    let ran = shell(&format!(
+        "python3 {DRIVER} widest sh -c 'echo ready; read x; pipeclog watch -v -t 0.1 -- sleep 600; pipeclog watch -- pipeclog capture -s wait_then_read -- head -c 200000 /dev/zero; \
+         pipeclog watch --json /no/such/directory/that/has/a/name/which/is/rather/long -- true; pipeclog rescue --resume /no/such/directory/that/has/a/name; \
+         sleep 600 & pipeclog rescue $!; kill $!'"
+    ));
+    let widest: Option<usize> = ran
+        .stdout
+        .lines()
+        .find_map(|line| line.strip_prefix("shown widest ")?.parse().ok());
+    // Wide enough that something was broken, and no more than there is room for.
+    assert!(matches!(widest, Some(60..=80)), "{ran:?}");
 }
 
 /// What came of `pipeclog prove` under a terminal that has seen its progress.

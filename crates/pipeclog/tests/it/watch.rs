@@ -30,6 +30,17 @@ fn codes_and_output_are_those_of_timeout() {
         ("-s 1 0.1", "sleep 600"),
         ("-s SIGKILL 0.1", "sleep 600"),
         ("--signal=QUIT 0.1", "sleep 600"),
+        ("-s RTMIN 0.1", "sleep 600"),
+        ("-s rtmin+3 0.1", "sleep 600"),
+        ("--signal=SIGRTMAX-2 0.1", "sleep 600"),
+        ("-s 34 0.1", "sleep 600"),
+        ("-s 64 0.1", "sleep 600"),
+        ("-s 143 0.1", "sleep 600"),
+        (
+            "--preserve-status -s RTMIN 0.1",
+            "sh -c 'trap \"exit 9\" 34; sleep 600 & wait'",
+        ),
+        ("--preserve-status -s RTMAX 0.1", "sleep 600"),
         ("--preserve-status 0.1", "sleep 600"),
         (
             "--preserve-status 0.1",
@@ -48,6 +59,11 @@ fn codes_and_output_are_those_of_timeout() {
         ("10", "env -u HOME sh -c 'cat; echo end' </dev/null"),
         ("ten", "true"),
         ("-s NOSUCH 10", "true"),
+        ("-s 32 10", "true"),
+        ("-s 65 10", "true"),
+        ("-s RTMIN-1 10", "true"),
+        ("-s RTMAX+1 10", "true"),
+        ("-s RTMIN+31 10", "true"),
         ("-k soon 10", "true"),
     ];
     for (arguments, command) in rows {
@@ -95,18 +111,23 @@ fn signals_that_end_it_are_told_where_that_is_asked_for() {
             .map(|line| line.replace(['‘', '’'], "'"))
             .collect::<Vec<_>>()
     };
-    let stubborn = "-v -k 0.1 -s HUP";
-    let command = "sh -c 'trap \"\" HUP; while :; do read x </dev/null; done'";
-    let theirs = shell(&format!("timeout {stubborn} 0.1 {command}"));
-    let ours = shell(&format!(
-        "pipeclog watch {stubborn} --timeout 0.1 -- {command}"
-    ));
-    assert_eq!(told(&ours), told(&theirs), "{ours:?}");
-    assert_eq!(
-        told(&ours),
-        ["HUP to command 'sh'", "KILL to command 'sh'"],
-        "{ours:?}"
-    );
+    for (signal, number) in [("HUP", 1), ("RTMIN", 34), ("RTMIN+3", 37), ("RTMAX-2", 62)] {
+        let stubborn = format!("-v -k 0.1 -s {signal}");
+        let command = format!("sh -c 'trap \"\" {number}; while :; do read x </dev/null; done'");
+        let theirs = shell(&format!("timeout {stubborn} 0.1 {command}"));
+        let ours = shell(&format!(
+            "pipeclog watch {stubborn} --timeout 0.1 -- {command}"
+        ));
+        assert_eq!(told(&ours), told(&theirs), "{ours:?}");
+        assert_eq!(
+            told(&ours),
+            [
+                format!("{signal} to command 'sh'"),
+                "KILL to command 'sh'".to_owned()
+            ],
+            "{ours:?}"
+        );
+    }
     let ran = shell("pipeclog watch --timeout 0.1 -- sleep 600");
     assert_eq!(told(&ran), [""; 0], "{ran:?}");
 }
@@ -116,7 +137,13 @@ fn a_signal_sent_to_it_goes_to_the_command_and_its_death_is_told_as_timeout_tell
     // A shell in the background ignores INT and QUIT, and so does what it starts: those are tried at a terminal. Of all that a shell
     // waits in, only `wait` is sure to be ended by a trap: an open or a read may fail instead. timeout(1) sends each signal twice, to the
     // command and to its group: the second is let pass.
-    for signal in ["TERM", "HUP", "USR1", "USR2"] {
+    for (signal, option) in [
+        ("TERM", ""),
+        ("HUP", ""),
+        ("USR1", ""),
+        ("USR2", ""),
+        ("34", "-s RTMIN"),
+    ] {
         let run = |watcher: &str| {
             shell(&format!(
                 "d=$(mktemp -d); mkfifo $d/go; \
@@ -125,11 +152,12 @@ fn a_signal_sent_to_it_goes_to_the_command_and_its_death_is_told_as_timeout_tell
                  read x <$d/go; kill -{signal} $!; wait $!; echo $?; rm -r $d"
             ))
         };
-        let ours = run("pipeclog watch --");
+        let ours = run(&format!("pipeclog watch {option} --"));
         assert_eq!(ours.stdout, "got\n5\n", "{signal}: {}", ours.stderr);
         // timeout(1) dies of the others.
-        if ["TERM", "HUP"].contains(&signal) {
-            assert_eq!(ours.stdout, run("timeout 600").stdout, "{signal}");
+        if ["TERM", "HUP", "34"].contains(&signal) {
+            let theirs = run(&format!("timeout {option} 600"));
+            assert_eq!(ours.stdout, theirs.stdout, "{signal}");
         }
     }
 }
@@ -342,6 +370,23 @@ fn wrong_usage_is_code_125_and_nothing_runs() {
         vec!["watch", "--signal", "NOSUCH", "echo", "ran"],
         vec!["watch", "--no-such-option", "echo", "ran"],
         vec!["watch", "--on-deadlock", "pray", "echo", "ran"],
+        vec!["watch", "--dump", "/tmp/seen.json", "echo", "ran"],
+        vec![
+            "watch",
+            "--on-deadlock",
+            "dump",
+            "--dump",
+            "/no/such/directory/seen.json",
+            "echo",
+            "ran",
+        ],
+        vec![
+            "watch",
+            "--json",
+            "/no/such/directory/a.json",
+            "echo",
+            "ran",
+        ],
     ] {
         let ran = pipeclog(&arguments);
         assert_eq!(

@@ -11,7 +11,7 @@ use pipeclog_waitgraph::untrusted::workflow_text;
 use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 use serde::Serialize;
 
-use crate::run::{check_place, replace};
+use crate::run::replace;
 
 /// The version of the JSON form; raised when a field changes its meaning or goes.
 const SCHEMA_VERSION: u32 = 1;
@@ -133,11 +133,6 @@ pub(crate) fn junit(
     report.add_test_suite(suite);
     let text = report.to_string().context("failed to write JUnit XML")?;
     replace(path, &text)
-}
-
-/// That the files can be made, before anything runs.
-pub(crate) fn check(paths: [Option<&Path>; 3]) -> anyhow::Result<()> {
-    paths.into_iter().flatten().try_for_each(check_place)
 }
 
 /// Annotations of a GitHub workflow, as many as a step shows.

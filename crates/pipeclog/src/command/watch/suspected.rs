@@ -1,6 +1,7 @@
 //! A deadlock that is proven but for assumptions: what is told of it while nothing is done.
 
 use std::collections::BTreeSet;
+use std::io;
 
 use pipeclog_supervise::Whose;
 use pipeclog_waitgraph::awaited::Assumption;
@@ -9,6 +10,7 @@ use pipeclog_waitgraph::report::{Report, VerdictName};
 
 use super::Reaction;
 use crate::table;
+use crate::teller::said;
 
 /// The whole text, of several lines.
 pub(super) fn text(report: &Report, whose: Whose, reaction: Reaction) -> String {
@@ -22,17 +24,17 @@ pub(super) fn text(report: &Report, whose: Whose, reaction: Reaction) -> String 
         Reaction::Rescue => "a full channel is made larger, which harms nobody if that is wrong",
         Reaction::Kill | Reaction::Wait | Reaction::Dump => "nothing is done about it",
     };
-    let mut text = format!(
-        "pipeclog watch: {who}, but the proof rests on assumptions; {then}:\n{}\n",
-        render::human(report, table::text_width()).trim_end()
-    );
+    let mut text = said(&format!(
+        "{who}, but the proof rests on assumptions; {then}:"
+    ));
+    text += &render::human(report, table::width_of(io::stderr()));
     for way in told(report)
         .into_iter()
         .flat_map(|report| &report.assumptions)
         .filter_map(|assumed| way_to_close(&assumed.assumption))
         .collect::<BTreeSet<_>>()
     {
-        text += &format!("pipeclog watch: {way}\n");
+        text += &said(way);
     }
     text
 }
