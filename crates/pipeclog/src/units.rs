@@ -2,20 +2,27 @@
 
 use std::time::Duration;
 
-use jiff::SignedDuration;
 use pipeclog_scenario::script::Size;
 
-/// A duration: a number with ms, s, m, h or d, or in seconds without, as timeout(1) takes it.
+/// Longer than anybody waits, and short enough to be added to any time, in nanoseconds too.
+const AGES_S: f64 = 9e9;
+
+/// A duration: a number with ms, s, m, h or d, or in seconds without, as timeout(1) takes it, with an exponent or infinite.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let (number, days) = match text.strip_suffix('d') {
-        // The library has no days: in other calendars than this one they differ in length.
-        Some(number) => (format!("{number}h"), 24),
-        None if text.ends_with(|last: char| last.is_ascii_digit()) => (format!("{text}s"), 1),
-        None => (text.to_owned(), 1),
-    };
-    let parsed: Option<SignedDuration> = number.parse().ok();
-    parsed
-        .and_then(|duration| Duration::try_from(duration).ok()?.checked_mul(days))
+    let units = [
+        ("ms", 1e-3),
+        ("s", 1.0),
+        ("m", 60.0),
+        ("h", 3600.0),
+        ("d", 86400.0),
+    ];
+    let mut units = units.into_iter();
+    let with_unit = units.find_map(|(unit, seconds)| Some((text.strip_suffix(unit)?, seconds)));
+    let (number, seconds) = with_unit.unwrap_or((text, 1.0));
+    let number: Option<f64> = number.parse().ok();
+    number
+        .filter(|number| !number.is_nan())
+        .and_then(|number| Duration::try_from_secs_f64((number * seconds).min(AGES_S)).ok())
         .ok_or_else(|| {
             format!(
                 "{text:?} is no duration: write a number with ms, s, m, h or d, as in 500ms or 1.5s"
@@ -67,10 +74,14 @@ mod tests {
             ("1h", 3_600_000),
             ("0", 0),
             ("1.5d", 129_600_000),
+            ("1e3", 1_000_000),
+            ("0.1", 100),
+            ("infinity", 9_000_000_000_000),
+            ("infd", 9_000_000_000_000),
         ] {
             assert_eq!(duration(text), Ok(Duration::from_millis(ms)), "{text}");
         }
-        for text in ["", "s", "-1s", "1y", "d", "1hd", "ms", "nan", "inf"] {
+        for text in ["", "s", "-1s", "1y", "d", "1hd", "ms", "nan", "-inf", "1_0"] {
             assert!(duration(text).is_err(), "{text}");
         }
     }
