@@ -5,6 +5,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use nix::sys::signal::{SigSet, SigmaskHow};
 
 use crate::table;
@@ -26,12 +27,12 @@ pub(crate) struct Teller {
 }
 
 impl Teller {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new() -> anyhow::Result<Self> {
         let (texts, incoming) = mpsc::channel::<String>();
         let (done, written) = mpsc::channel();
         // The thread starts with every signal blocked: one that it did not block would kill the process that means to take it.
         let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK);
-        thread::spawn(move || {
+        let started = thread::Builder::new().spawn(move || {
             for text in incoming {
                 // A reader that has gone needs no telling, and there is nowhere else to complain.
                 let _ = anstream::stderr().write_all(text.as_bytes());
@@ -41,11 +42,14 @@ impl Teller {
         if let Ok(before) = before {
             let _ = before.thread_set_mask();
         }
-        Self {
+        started.context(
+            "failed to start a thread that tells what happens; end some processes of this user, or raise their limit (ulimit -u)",
+        )?;
+        Ok(Self {
             texts,
             written,
             pending: 0,
-        }
+        })
     }
 
     /// Tells a message.

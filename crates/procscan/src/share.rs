@@ -2,6 +2,7 @@
 
 use std::num::NonZero;
 use std::sync::OnceLock;
+use std::thread::Builder;
 
 /// From how many questions on a second thread pays: each costs 5 to 50 µs, nearly all of it in the kernel.
 pub(crate) const WORTH_A_THREAD: usize = 64;
@@ -28,13 +29,17 @@ pub(crate) fn in_shares_from<T: Sync, R: Send>(
         let mut shares = items.chunks(size);
         let own = shares.next();
         let others: Vec<_> = shares
-            .map(|share| (share, scope.spawn(move || work(share))))
+            .map(|share| {
+                let other = Builder::new().spawn_scoped(scope, move || work(share));
+                (share, other.ok())
+            })
             .collect();
         let own = own.into_iter().map(work);
-        // A thread that panicked, a bug of ours, has left its share undone.
-        let others = others
-            .into_iter()
-            .map(|(share, other)| other.join().unwrap_or_else(|_| work(share)));
+        // Left undone by a thread that there is none of (RLIMIT_NPROC), or that panicked, a bug of ours.
+        let others = others.into_iter().map(|(share, other)| {
+            let done = other.and_then(|other| other.join().ok());
+            done.unwrap_or_else(|| work(share))
+        });
         // Eager: the own share is worked on while the others are.
         own.collect::<Vec<_>>().into_iter().chain(others).collect()
     })

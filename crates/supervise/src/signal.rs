@@ -8,6 +8,9 @@ use rustix_libc_wrappers::process::SignalExt as _;
 #[must_use]
 pub fn of(text: &str) -> Option<Signal> {
     if let Ok(number) = text.parse::<i32>() {
+        if number < 0 {
+            return None;
+        }
         // Of a code that a shell tells, the number of the signal alone.
         return Signal::from_raw(number & if number < 0xff { 0x7f } else { 0xff });
     }
@@ -76,6 +79,7 @@ mod tests {
             ("0", None),
             ("65", None),
             ("-1", None),
+            ("-115", None),
             ("RTMIN-1", None),
             ("RTMAX+1", None),
             ("RTMIN+99", None),

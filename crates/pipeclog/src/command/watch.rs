@@ -4,7 +4,7 @@ mod record;
 mod suspected;
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -112,7 +112,13 @@ const NOT_EXECUTABLE: u8 = 126;
 const NOT_FOUND: u8 = 127;
 
 pub(crate) fn run(args: &WatchArgs) -> ExitCode {
-    let mut teller = Teller::new();
+    let mut teller = match Teller::new() {
+        Ok(teller) => teller,
+        Err(error) => {
+            let _ = write!(anstream::stderr(), "{}", said(&format!("{error:#}")));
+            return ExitCode::from(FAILED);
+        }
+    };
     let watched = check(args).and_then(|()| watch(args, &mut teller));
     match watched {
         Ok(account) => exit(args, &account, &mut teller),

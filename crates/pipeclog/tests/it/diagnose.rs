@@ -2,6 +2,7 @@
 
 use pipeclog_waitgraph::Untrusted;
 
+use crate::rescue::can_be_another_user;
 use crate::run::{pipeclog, shell};
 
 /// A hazard that hangs, diagnosed as soon as its child is blocked; `$parent` is its number.
@@ -317,4 +318,25 @@ fn bash_reads_the_words_of_a_command_back() {
         let ran = shell(&format!("LC_ALL=C.UTF-8 bash {}", file.display()));
         assert_eq!(ran.stdout, String::from_utf8_lossy(payload), "{word}");
     }
+}
+
+#[test]
+fn a_user_who_may_start_no_thread_more_has_everything_looked_at_and_is_told_that_nothing_can_be_watched()
+ {
+    if !can_be_another_user() {
+        return;
+    }
+    let alone = |what: &str| {
+        shell(&format!(
+            "d=$(mktemp -d); chmod 755 $d; cp $(which pipeclog) $d; sleeps=; for _ in $(seq 16); do sleep 600 & sleeps=\"$sleeps $!\"; done; PATH=/usr/bin:/bin; user=$((20000 + $$ % 40000)); \
+             setpriv --reuid=$user --regid=$user --clear-groups prlimit --nproc=1 $d/pipeclog {what}; code=$?; \
+             kill $sleeps; rm -r $d; exit $code"
+        ))
+    };
+    // Of others such a user sees too little to say more.
+    let all = alone("diagnose --all");
+    assert_eq!(all.code, 4, "{all:?}");
+    let watch = alone("watch -- true");
+    assert_eq!(watch.code, 125, "{watch:?}");
+    assert!(watch.stderr.contains("ulimit -u"), "{watch:?}");
 }

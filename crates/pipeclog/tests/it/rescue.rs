@@ -289,7 +289,7 @@ fn a_fifo_is_made_larger_without_being_opened() {
 /// Whether a process of another user can be had that this one sees into: one that is hidden makes every proof of the tests beside
 /// this one a probable one.
 #[expect(clippy::print_stdout, reason = "a skipped test says so")]
-fn can_be_another_user() -> bool {
+pub(crate) fn can_be_another_user() -> bool {
     let ran = shell(
         "[ $(id -u) = 0 ] && [ $((0x$(sed -n 's/CapEff:.//p' /proc/self/status) >> 19 & 1)) = 1 ] && \
          PATH=/usr/bin:/bin setpriv --reuid=65533 --regid=65533 --clear-groups python3 --version",
