@@ -143,17 +143,21 @@ impl StopsHeld {
         Ok(Self { fd, added })
     }
 
-    /// Lets them come. One that came before `started` was there has not reached it, and now does; one that came after is the same there,
-    /// since a signal that waits does so once.
+    /// Lets them come. One of the terminal's that came before `started` was there has not reached it, and now does; one that came after is
+    /// the same there, since a signal that waits does so once. One that somebody sent here alone is not for `started`: whoever lets this process go on
+    /// would leave that one stopped.
     pub(crate) fn let_come(self, started: &Tree) -> io::Result<()> {
         let mut came = Vec::new();
         while let Ok(Some(info)) = self.fd.read_signal() {
             let number = i32::try_from(info.ssi_signo).unwrap_or(0);
-            came.extend(Named::try_from(number));
-        }
-        for stop in &came {
-            // It has just been started, or has ended and is not reaped: the number is its own.
-            let _ = kill(started.leader(), *stop);
+            let Ok(stop) = Named::try_from(number) else {
+                continue;
+            };
+            if info.ssi_code == FROM_KERNEL {
+                // It has just been started, or has ended and is not reaped: the number is its own.
+                let _ = kill(started.leader(), stop);
+            }
+            came.push(stop);
         }
         self.added.thread_unblock()?;
         for stop in came {

@@ -459,3 +459,19 @@ fn signals_meet_nobody_else_when_numbers_are_passed_on_at_once() {
     // Another process of the machine may come in between, but not often.
     assert!(passed_on.is_some_and(|count| count * 2 > ROUNDS), "{ran:?}");
 }
+
+#[test]
+fn stopped_alone_while_it_starts_and_let_go_alone_it_goes_on_with_its_command() {
+    // Who is stopped must have a parent in another group of its session; the moments go through the whole of the start.
+    let program = "import os, signal, subprocess, time
+for n in range(60):
+    it = subprocess.Popen(['pipeclog', 'watch', '--', 'true'], process_group=0)
+    time.sleep(0.002 + n % 20 * 0.0005)
+    it.send_signal(signal.SIGTSTP)
+    while it.poll() is None and open(f'/proc/{it.pid}/stat').read().split(') ')[1][0] != 'T': pass
+    it.send_signal(signal.SIGCONT)
+    try: print(it.wait(60))
+    except subprocess.TimeoutExpired: it.kill(); raise";
+    let ran = shell(&format!("python3 -c \"{program}\""));
+    assert_eq!(ran.stdout, "0\n".repeat(60), "{ran:?}");
+}
