@@ -67,7 +67,7 @@ pub(crate) enum Command {
         #[arg(value_name = "CLASS")]
         class: Option<String>,
     },
-    /// Run a command under a capture strategy, and hand on what it wrote
+    /// Run a command under a capture strategy, and hand on what it wrote, all at once when it has ended
     Capture(CaptureArgs),
     /// Print what a shell needs to complete this command line
     Completions {

@@ -88,13 +88,14 @@ pub enum SpoolError {
     NotEmpty(PathBuf),
     /// Others may write there.
     #[error(
-        "failed to use {0}: it belongs to another user, or others may write there; name a directory that is yours alone (chmod 700), or run \
+        "failed to use {0}: it belongs to another user, or its mode lets others write there; name a directory that is yours alone (chmod 700), or run \
          as the user who began"
     )]
     NotOurs(PathBuf),
     /// Nothing to resume.
     #[error(
-        "failed to resume in {0}: there is no journal in it; what was begun there is finished, or nothing was"
+        "failed to resume in {0}: there is no such directory, or no journal in it; a spool that is finished is removed, so look whether the name \
+         is the one that was begun with"
     )]
     NoJournal(PathBuf),
     /// Another rescuer is at it.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::analysis::{Analysis, Tier};
-use crate::awaited::BreakKind;
+use crate::awaited::{BreakKind, What};
 use crate::certificate::Certificate;
 use crate::check::{Proof, Refusal, check};
 use crate::class::Class;
@@ -248,6 +248,7 @@ impl<'a> Examination<'a> {
             .or_else(|| self.stall(target))
             .or_else(|| self.stopped(target))
             .or_else(|| self.unproven(target))
+            .or_else(|| self.locked(target))
             .unwrap_or_else(|| self.alive(target))
     }
 
@@ -375,6 +376,31 @@ impl<'a> Examination<'a> {
             || "something could not be read".to_owned(),
             |b| b.why.clone(),
         );
+        Some((Verdict::Unproven, Story::Unproven { chain, why }))
+    }
+
+    /// One in which everybody waits for a lock of the process, for good: a loop of locks, or a program that has nothing to do. Outside
+    /// of it the two look the same.
+    fn locked(&self, target: Pid) -> Option<(Verdict, Story)> {
+        let start = self.main_task(target)?;
+        let members = self.probable.reach(start);
+        let by_lock = |id: &TaskId| {
+            let mut awaited = self
+                .analysis
+                .waiting(*id)
+                .into_iter()
+                .flat_map(|w| &w.awaited);
+            awaited.all(|a| a.what == What::Futex)
+        };
+        if !self.probable.is_deadlocked(start) || !members.iter().all(by_lock) {
+            return None;
+        }
+        let why = format!(
+            "waits for a lock of its own process, as all of its threads do: whether that is a loop of locks or a program that idles does not \
+             show outside; `py-spy dump --pid {target}` (Python), `jstack {target}` (Java) or `gdb -p {target} -batch -ex 'thread apply all bt'` \
+             shows what each of them is doing"
+        );
+        let chain = vec![start];
         Some((Verdict::Unproven, Story::Unproven { chain, why }))
     }
 

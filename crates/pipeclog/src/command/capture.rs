@@ -25,7 +25,7 @@ use crate::out::Sink;
 use crate::run::replace;
 use crate::units::{duration, size_as_usize};
 
-/// A command, and how to capture what it writes.
+/// A command, and how to capture what it writes. All of it is kept in memory until the capture has ended, unless --limit says otherwise.
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
 pub(crate) struct CaptureArgs {

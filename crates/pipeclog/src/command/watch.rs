@@ -326,7 +326,7 @@ fn left_behind(holder: &Holder) -> String {
 }
 
 fn exit(args: &WatchArgs, account: &Account, teller: &mut Teller) -> ExitCode {
-    let code = code(args, account);
+    let mut code = code(args, account);
     if let Ending::NotRun(errno) = account.end {
         let name = args.command.first().cloned().unwrap_or_default();
         teller.say(&format!("failed to run {name:?}: {}", errno.desc()));
@@ -346,8 +346,11 @@ fn exit(args: &WatchArgs, account: &Account, teller: &mut Teller) -> ExitCode {
             .as_deref()
             .map_or(Ok(()), |path| write(path, &command, account, code));
         if let Err(error) = written {
-            // The command's own code says more than ours would.
             teller.say(&format!("{error:#}"));
+            // A code that tells of a failure says more than ours would; a success without its record is none.
+            if code == 0 {
+                code = FAILED;
+            }
         }
     }
     if let (Some(path), Some(diagnosis)) = (&args.repro, &account.diagnosis) {

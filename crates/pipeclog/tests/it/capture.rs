@@ -267,11 +267,18 @@ fn output_that_nobody_can_have_is_said_and_the_code_is_125() {
             "pipeclog explain >&-",
             "failed to write to stdout: it is closed",
         ),
+        (
+            "pipeclog watch --junit /dev/full -- true",
+            "No space left on device",
+        ),
     ] {
         let ran = shell(script);
         assert_eq!(ran.code, 125, "{script}: {ran:?}");
         assert!(ran.stderr.contains(says), "{script}: {ran:?}");
     }
+    // A failure's own code says more.
+    let ran = shell("pipeclog watch --junit /dev/full -- sh -c 'exit 3'");
+    assert_eq!(ran.code, 3, "{ran:?}");
     // Nowhere to say it, but the code does; and stdout is handed on all the same.
     let ran = shell("pipeclog capture -s poll -- sh -c 'echo out; echo lost >&2' 2>&-");
     assert_eq!((ran.code, ran.stdout.as_str()), (125, "out\n"), "{ran:?}");
