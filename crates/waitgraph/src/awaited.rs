@@ -215,6 +215,12 @@ pub enum Assumption {
         /// The N of /dev/pts/N.
         index: u32,
     },
+    /// A process that handles signals on purpose, and whose first thread sleeps on a lock of its own while others wait elsewhere, waits for
+    /// none of these signals.
+    NoSignalAwaited {
+        /// The process.
+        pid: Pid,
+    },
     /// None of these, who belong to the run of a member ([`crate::run`]) and are not asleep for good, signals a member.
     NoSignal {
         /// Who they are.

@@ -13,6 +13,7 @@ use crate::certificate::{Certificate, Member};
 use crate::descriptor::Table;
 use crate::snapshot::{Freezer, Listing, Pid, PosixTimers, Process, Snapshot, State, Task};
 use crate::wait::{SignalSet, Syscall, Wait};
+use crate::waiting::{handles_signals_on_purpose, is_first_on_a_lock};
 use crate::world::TaskId;
 
 mod needed;
@@ -157,6 +158,13 @@ impl Checker<'_> {
             return Err("it is not asleep in its call");
         }
         self.no_timer(process)?;
+        let awaits_signal = Assumption::NoSignalAwaited { pid: process.pid };
+        if is_first_on_a_lock(member.task, process)
+            && handles_signals_on_purpose(process)
+            && !self.assumes(&awaits_signal)
+        {
+            return Err("it may wait for a signal that it handles");
+        }
         let needs = self.needed(process, task)?;
         self.covers(member, &needs.each)?;
         Ok(needs.flows)

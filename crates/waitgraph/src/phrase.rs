@@ -293,6 +293,12 @@ pub(crate) fn assumption(analysis: &Analysis<'_>, assumption: &Assumption) -> St
         Assumption::NoPosixTimer { pid } => {
             format!("no timer of {} is armed (its timers could not be read)", name_of(world, *pid))
         }
+        Assumption::NoSignalAwaited { pid } => {
+            format!(
+                "{} waits for none of the signals that it handles, though its first thread sleeps on a lock of its own",
+                name_of(world, *pid)
+            )
+        }
         Assumption::NoSocketTimeout { inode } => {
             format!("socket {inode} has no SO_RCVTIMEO and no SO_SNDTIMEO (nobody asked)")
         }

@@ -266,22 +266,37 @@ pub(crate) fn note_awaited_signals(world: &World<'_>, waits: &mut [Waiting]) {
             true => handles_signals_on_purpose(process),
             false => handles_telling_signals(process),
         };
-        if !reaches_out.contains(&pid) && world.process(pid).is_some_and(may_wait_for_one) {
+        let Some(process) = world.process(pid) else {
+            continue;
+        };
+        if !reaches_out.contains(&pid) && may_wait_for_one(process) {
             let why =
                 "sleeps on its own objects and handles signals, one of which it may be waiting for";
             waiting.breaks(BreakKind::External, why);
+        } else if is_first_on_a_lock(waiting.task, process) && handles_signals_on_purpose(process) {
+            let assumption = Assumption::NoSignalAwaited { pid };
+            waiting.assumptions.insert(assumption);
         }
     }
+}
+
+/// Whether a program's first thread, to which runtimes leave its signals, sleeps on a lock: it may wait there for others to end, or for a
+/// signal.
+pub(crate) fn is_first_on_a_lock(id: TaskId, process: &Process) -> bool {
+    let mut tasks = process.tasks.iter().filter(|t| t.tid == id.tid);
+    id.tid.0 == id.pid.0 && tasks.any(|t| matches!(t.wait, Wait::Futex { .. }))
 }
 
 fn is_own_lock(what: &What) -> bool {
     matches!(what, What::Futex) || matches!(what.channel(), Some(Channel::Eventfd { .. }))
 }
 
-fn handles_signals_on_purpose(process: &Process) -> bool {
+pub(crate) fn handles_signals_on_purpose(process: &Process) -> bool {
     handles_telling_signals(process)
         && !catches_as_a_matter_of_course(caught_by(process))
         && !inert::is_hotspot(process)
+        // Expect catches SIGTERM from its start.
+        && process.comm.as_bytes() != b"expect"
 }
 
 /// SIGHUP, SIGUSR1, SIGUSR2, SIGTERM, SIGIO.

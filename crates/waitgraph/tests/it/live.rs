@@ -1,8 +1,9 @@
 //! What real programs (fixtures/live) have taught the engine.
 
+use pipeclog_waitgraph::awaited::Assumption;
 use pipeclog_waitgraph::class::Class;
 use pipeclog_waitgraph::descriptor::{Access, FileId, Object};
-use pipeclog_waitgraph::report::{Kind, VerdictName};
+use pipeclog_waitgraph::report::{Assumed, Kind, VerdictName};
 use pipeclog_waitgraph::wait::{SignalSet, Timeout, Wait};
 
 use crate::deadlocks::{probable, proven};
@@ -172,4 +173,29 @@ fn a_pipe_by_which_threads_wake_each_other_is_nobodys_own_write_end() {
         report.headline
     );
     assert_eq!(report.class, None, "{}", report.headline);
+}
+
+/// A server whose first thread waits for others, while another waits for a child that reads what the server writes.
+fn server(handled: &[u32]) -> Scene {
+    let mut s = Scene::new();
+    s.process(10, 1, "python3", futex())
+        .fd(4, writes(20))
+        .thread(12, "reaper", wait4(11))
+        .catches(handled);
+    s.process(11, 10, "cat", read(0)).fd(0, reads(20));
+    s
+}
+
+#[test]
+fn a_first_thread_on_a_lock_may_wait_for_a_signal_that_its_program_handles_on_purpose() {
+    let usual = server(&[SignalSet::INT]);
+    proven(&usual, 10, Class::StdinNeverClosed, Kind::True, 10);
+    // Programs that catch whatever could end them catch SIGVTALRM too, and mean nothing by it.
+    let by_course = server(&[SignalSet::INT, SignalSet::TERM, 26]);
+    proven(&by_course, 10, Class::StdinNeverClosed, Kind::True, 10);
+    let on_purpose = server(&[SignalSet::INT, SignalSet::TERM]);
+    let report = probable(&on_purpose, 10, Class::StdinNeverClosed, Kind::True, 10);
+    let assumed =
+        |a: &Assumed| matches!(a.assumption, Assumption::NoSignalAwaited { pid } if pid.0 == 10);
+    assert!(report.assumptions.iter().any(assumed), "{report:?}");
 }

@@ -65,6 +65,7 @@ fn way_to_close(assumption: &Assumption) -> Option<&'static str> {
             Some("who could signal it is looked at again, and once they have ended it is proven")
         }
         Assumption::InertHelper { .. }
+        | Assumption::NoSignalAwaited { .. }
         | Assumption::FirstLocker { .. }
         | Assumption::RingDescriptors { .. }
         | Assumption::InFlightElsewhere { .. }
