@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use pipeclog_scenario::boundary::{Boundary, Found};
-use pipeclog_scenario::check::FindingName;
+use pipeclog_scenario::check::{Checked, FindingName, Known};
 use pipeclog_scenario::claims::Standing;
 use pipeclog_scenario::incidents::{self, ActedOut};
 use pipeclog_scenario::languages::{Survey, Surveyed};
@@ -261,11 +261,20 @@ fn of_parent(parent: &Surveyed) -> Option<(String, BTreeMap<String, String>)> {
             let found = checked.finding.name();
             !matches!(found, FindingName::NotApplicable | FindingName::Broken)
         })
-        .map(|checked| {
-            let found = checked.finding.name().word();
-            (checked.case.id.clone(), found.to_owned())
-        });
+        .map(|checked| (checked.case.id.clone(), of_checked(checked)));
     Some((parent.name.clone(), findings.collect()))
+}
+
+/// What came of a case; where a race in the wrapper decides between several that are known, all of them.
+fn of_checked(checked: &Checked) -> String {
+    let found = checked.finding.name();
+    match &checked.known {
+        Some(Known::Several(any)) if any.iter().any(|known| known.name == found) => {
+            let words: Vec<&str> = any.iter().map(|known| known.name.word()).collect();
+            words.join(" or ")
+        }
+        _ => found.word().to_owned(),
+    }
 }
 
 fn of_incident(acted: &ActedOut) -> Option<(String, String)> {
