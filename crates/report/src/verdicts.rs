@@ -300,3 +300,30 @@ fn of_boundary(boundary: &Boundary) -> (String, String) {
     );
     (what, found)
 }
+
+#[cfg(test)]
+mod tests {
+    use pipeclog_scenario::check::{Case, Expected, Finding};
+    use pipeclog_scenario::script::Script;
+
+    use super::*;
+
+    #[test]
+    fn outcomes_between_which_a_race_decides_are_one_verdict_and_another_is_not() {
+        let one = |name| Expected { name, class: None };
+        let race = Known::Several(vec![one(FindingName::Pass), one(FindingName::Loss)]);
+        let of = |finding, known: &Known| {
+            let case = Case::of_script("a", Script::new(Vec::new()));
+            of_checked(&Checked::new(case, finding, Some(known), false))
+        };
+        let lost = Finding::Lost {
+            stream: "stdout".to_owned(),
+            what: "2 bytes".to_owned(),
+        };
+        assert_eq!(of(Finding::Passed, &race), "pass or loss");
+        assert_eq!(of(lost.clone(), &race), "pass or loss");
+        let other = Known::Several(vec![one(FindingName::Pass), one(FindingName::Harm)]);
+        assert_eq!(of(lost.clone(), &other), "loss");
+        assert_eq!(of(lost, &Known::One(one(FindingName::Loss))), "loss");
+    }
+}
