@@ -88,7 +88,7 @@ pub enum SpoolError {
     NotEmpty(PathBuf),
     /// Others may write there.
     #[error(
-        "failed to use {0}: it belongs to another user, or its mode lets others write there; name a directory that is yours alone (chmod 700), or run \
+        "failed to use {0}: it belongs to another user, or others may write there; name a directory that is yours alone (chmod 700), or run \
          as the user who began"
     )]
     NotOurs(PathBuf),

@@ -10,7 +10,7 @@ use pipeclog_waitgraph::{Diagnosis, Verdict, diagnose};
 use crate::switches::Switches;
 
 /// Between looks at a tree that has just started.
-const OFTEN: Duration = Duration::from_millis(2);
+const OFTEN: Duration = Duration::from_millis(1);
 /// Between looks at one that is old.
 const RARELY: Duration = Duration::from_secs(1);
 /// To see whether a tree that has just fallen asleep stays so.
@@ -72,6 +72,11 @@ impl Budget {
         self.debt = self.debt.saturating_sub(earned) + cost;
         self.debt.saturating_sub(GIVEN) * SHARE_OF_TIME
     }
+
+    /// Whether more than half of what can be saved up was there at the last look.
+    fn is_rich(&self) -> bool {
+        self.debt < GIVEN / 2
+    }
 }
 
 /// What looking has cost.
@@ -111,14 +116,15 @@ impl Lookout {
         let pulse = self.scanner.pulse(&self.selection)?;
         self.cost.pulses += 1;
         let is_still = pulse.is_asleep() && self.pulse.as_ref() == Some(&pulse);
-        // Whether it stays asleep, a second look tells: soon.
-        let has_just_slept = pulse.is_asleep() && !is_still;
         let is_new = self.looked_at.as_ref() != Some(&pulse);
+        // Whether it stays asleep, a second look tells: soon. A diagnosis has two looks of its own, but costs many times as much.
+        let has_just_slept = pulse.is_asleep() && !is_still;
+        let is_worth_it = has_just_slept && self.budget.is_rich();
         let is_due = age >= self.next_diagnosis;
         self.moved_since = is_new.then(|| self.moved_since.unwrap_or(age));
         self.pulse = Some(pulse);
         let mut diagnosis = None;
-        if (is_still && is_new) || is_due {
+        if ((is_still || is_worth_it) && is_new) || is_due {
             self.between_diagnoses = if is_new {
                 AGAIN.0
             } else {
@@ -234,7 +240,9 @@ mod tests {
     fn looks_cost_two_per_cent_in_the_long_run_and_what_is_given_at_once() {
         let ms = Duration::from_millis;
         let mut budget = Budget::default();
+        assert!(budget.is_rich());
         assert_eq!(budget.spend(ms(20), ms(0)), ms(0));
+        assert!(!budget.is_rich());
         assert_eq!(budget.spend(ms(1), ms(0)), ms(50));
         assert_eq!(budget.spend(ms(1), ms(50)), ms(50));
         // An hour of rest saves no more than was given.

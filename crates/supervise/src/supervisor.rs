@@ -34,7 +34,7 @@ use crate::word::{self, Word};
 /// more than on anything else.
 const DEADLOCK_GRACE: Duration = Duration::from_secs(5);
 /// The kernel is asked to tell of switches in a tree that is older than this.
-const WORTH_ASKING: Duration = Duration::from_millis(250);
+const WORTH_ASKING: Duration = Duration::from_millis(100);
 /// Runs the command to its end. Stdin and stdout of this process are given up once the command has them.
 ///
 /// # Errors
