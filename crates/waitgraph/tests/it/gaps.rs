@@ -2,13 +2,16 @@
 
 use pipeclog_waitgraph::awaited::Assumption;
 use pipeclog_waitgraph::bundle::{self, BundleError};
+use pipeclog_waitgraph::check::check;
 use pipeclog_waitgraph::descriptor::{Access, Table};
-use pipeclog_waitgraph::diagnose::diagnose;
+use pipeclog_waitgraph::diagnose::{Verdict, diagnose};
 use pipeclog_waitgraph::redact::redact;
 use pipeclog_waitgraph::report::{Confidence, VerdictName};
 use pipeclog_waitgraph::snapshot::{Facet, Gap, GapKind, Listing, Observer, Peek, Pid};
+use pipeclog_waitgraph::wait::{FifoMode, SignalSet, Timeout};
 
 use crate::deadlocks::wait_then_read;
+use crate::live::server;
 use crate::scene::*;
 
 #[test]
@@ -269,4 +272,54 @@ fn saved_looks_out_of_order_are_put_in_order() {
         diagnose(&loaded, Pid(812)).report().verdict,
         VerdictName::Deadlocked
     );
+}
+
+#[test]
+fn an_assumption_removed_from_a_probable_certificate_makes_the_checker_refuse() {
+    let mut fifos = Scene::new();
+    fifos.process(9, 1, "sh", wait_any());
+    fifos.process(10, 9, "left", opens(71, FifoMode::Read));
+    fifos.process(11, 9, "right", opens(72, FifoMode::Read));
+    let mut partial = wait_then_read();
+    partial.scan.listing = Listing::Partial;
+    let mut relatives = wait_then_read();
+    relatives.process(800, 1, "sudo", wait_any()).unreadable();
+    relatives.edit(812).with(|p| p.ppid = Pid(800));
+    let mut java = wait_then_read();
+    java.edit(812).thread(817, "VM Thread", futex()).thread(
+        818,
+        "VM Periodic Tas",
+        futex_for(Timeout::After(50_000_000)),
+    );
+    let mut killer = wait_then_read();
+    killer.process(800, 1, "sh", wait_any());
+    killer.process(801, 800, "sleep", sleep_ms(2000));
+    killer.edit(812).with(|p| p.ppid = Pid(800));
+    let mut unseen = wait_then_read();
+    unseen.runs_unread = [Pid(813)].into();
+    let server = server(&[SignalSet::TERM]);
+    for (scene, pid) in [
+        (fifos, 9),
+        (partial, 812),
+        (relatives, 812),
+        (java, 812),
+        (killer, 812),
+        (unseen, 812),
+        (server, 10),
+    ] {
+        let looks = scene.looks(2);
+        let diagnosis = diagnose(&looks, Pid(pid));
+        let Verdict::Deadlocked { proof, .. } = diagnosis.verdict() else {
+            panic!("{:?}", diagnosis.report().headline)
+        };
+        assert!(!proof.is_strict());
+        for assumption in &proof.certificate().assumptions {
+            let mut bold = proof.certificate().clone();
+            bold.assumptions.remove(assumption);
+            assert!(
+                check(&looks[0], &looks[1], &bold).is_err(),
+                "{assumption:?}"
+            );
+        }
+    }
 }

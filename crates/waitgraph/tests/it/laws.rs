@@ -12,7 +12,7 @@ use pipeclog_waitgraph::redact::redact;
 use pipeclog_waitgraph::reduce::deadlocked;
 use pipeclog_waitgraph::report::{Confidence, Report, VerdictName};
 use pipeclog_waitgraph::snapshot::{Listing, Pid, Snapshot, State};
-use pipeclog_waitgraph::wait::{FifoMode, Timeout, Wait};
+use pipeclog_waitgraph::wait::{Timeout, Wait};
 use proptest::prelude::*;
 
 use crate::scene::*;
@@ -533,54 +533,6 @@ fn a_waker_not_listed_is_found_by_the_checker_although_the_certificate_is_consis
         .fd(7, reads(9));
     let looks = large.looks(2);
     assert!(check(&looks[0], &looks[1], proof.certificate()).is_err());
-}
-
-#[test]
-fn an_assumption_removed_from_a_probable_certificate_makes_the_checker_refuse() {
-    let mut fifos = Scene::new();
-    fifos.process(9, 1, "sh", wait_any());
-    fifos.process(10, 9, "left", opens(71, FifoMode::Read));
-    fifos.process(11, 9, "right", opens(72, FifoMode::Read));
-    let mut partial = crate::deadlocks::wait_then_read();
-    partial.scan.listing = Listing::Partial;
-    let mut relatives = crate::deadlocks::wait_then_read();
-    relatives.process(800, 1, "sudo", wait_any()).unreadable();
-    relatives.edit(812).with(|p| p.ppid = Pid(800));
-    let mut java = crate::deadlocks::wait_then_read();
-    java.edit(812).thread(817, "VM Thread", futex()).thread(
-        818,
-        "VM Periodic Tas",
-        futex_for(Timeout::After(50_000_000)),
-    );
-    let mut killer = crate::deadlocks::wait_then_read();
-    killer.process(800, 1, "sh", wait_any());
-    killer.process(801, 800, "sleep", sleep_ms(2000));
-    killer.edit(812).with(|p| p.ppid = Pid(800));
-    let mut unseen = crate::deadlocks::wait_then_read();
-    unseen.runs_unread = [Pid(813)].into();
-    for (scene, pid) in [
-        (fifos, 9),
-        (partial, 812),
-        (relatives, 812),
-        (java, 812),
-        (killer, 812),
-        (unseen, 812),
-    ] {
-        let looks = scene.looks(2);
-        let diagnosis = diagnose(&looks, Pid(pid));
-        let Verdict::Deadlocked { proof, .. } = diagnosis.verdict() else {
-            panic!("{:?}", diagnosis.report().headline)
-        };
-        assert!(!proof.is_strict());
-        for assumption in &proof.certificate().assumptions {
-            let mut bold = proof.certificate().clone();
-            bold.assumptions.remove(assumption);
-            assert!(
-                check(&looks[0], &looks[1], &bold).is_err(),
-                "{assumption:?}"
-            );
-        }
-    }
 }
 
 #[test]

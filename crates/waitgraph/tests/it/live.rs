@@ -176,7 +176,7 @@ fn a_pipe_by_which_threads_wake_each_other_is_nobodys_own_write_end() {
 }
 
 /// A server whose first thread waits for others, while another waits for a child that reads what the server writes.
-fn server(handled: &[u32]) -> Scene {
+pub(crate) fn server(handled: &[u32]) -> Scene {
     let mut s = Scene::new();
     s.process(10, 1, "python3", futex())
         .fd(4, writes(20))

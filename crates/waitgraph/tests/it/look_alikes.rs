@@ -309,6 +309,20 @@ fn a_latch_of_a_runtime_that_a_signal_handler_releases() {
     assert_eq!(report.verdict, VerdictName::Deadlocked);
 }
 
+/// Two threads that hold each other's lock, or a pool that has nothing to do.
+#[test]
+fn threads_that_all_wait_for_locks_of_their_process_are_no_deadlock_and_not_well_either() {
+    let mut s = Scene::new();
+    s.process(10, 1, "python3", futex())
+        .thread(11, "first", futex())
+        .thread(12, "second", futex())
+        .catches(&[SignalSet::INT]);
+    expect(&s, 10, VerdictName::Unproven, None);
+    s.edit(10)
+        .thread(13, "timer", futex_for(Timeout::After(1_000_000_000)));
+    assert_eq!(s.diagnose(10).report().verdict, VerdictName::Waiting);
+}
+
 #[test]
 fn an_idle_thread_pool() {
     let mut s = Scene::new();
