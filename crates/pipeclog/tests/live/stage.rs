@@ -133,7 +133,7 @@ impl Stage {
                     (is_deadlock && is_sure(&report, confidence)) || Instant::now() > bound
                 }
                 // Twice right, and never a deadlock.
-                Expect::LookAlike(_) => {
+                Expect::LookAlike(_) | Expect::Undecidable(_) => {
                     is_deadlock || (complaint.is_none() && asked > 1) || Instant::now() > bound
                 }
             };
@@ -268,7 +268,7 @@ fn ask(script: &Script, target: u32) -> Result<Report, String> {
 /// What is wrong with a report.
 fn complaint(expect: &Expect, report: &Report) -> Option<String> {
     match expect {
-        Expect::LookAlike(verdicts) => {
+        Expect::LookAlike(verdicts) | Expect::Undecidable(verdicts) => {
             (!verdicts.contains(&report.verdict)).then(|| format!("it is none of {verdicts:?}"))
         }
         Expect::Deadlock { .. } if report.verdict != VerdictName::Deadlocked => {

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use pipeclog_waitgraph::report::{Confidence, VerdictName};
 
-use crate::case::Case;
+use crate::case::{Case, Expect};
 use crate::stage::Played;
 
 /// What came of the cases so far.
@@ -20,6 +20,7 @@ struct Counts {
     proven: usize,
     look_alikes: usize,
     mistaken: usize,
+    undecidable: usize,
     skipped: BTreeMap<String, usize>,
 }
 
@@ -28,13 +29,18 @@ impl Tally {
     pub(crate) fn add(&self, case: &Case, played: &Played) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let found = played.verdict == Some(VerdictName::Deadlocked);
-        if case.is_deadlock() {
-            counts.deadlocks += 1;
-            counts.found += usize::from(found);
-            counts.proven += usize::from(found && played.confidence == Some(Confidence::Proven));
-        } else {
-            counts.look_alikes += 1;
-            counts.mistaken += usize::from(found);
+        match case.expect {
+            Expect::Deadlock { .. } => {
+                counts.deadlocks += 1;
+                counts.found += usize::from(found);
+                let is_proven = found && played.confidence == Some(Confidence::Proven);
+                counts.proven += usize::from(is_proven);
+            }
+            Expect::LookAlike(_) => {
+                counts.look_alikes += 1;
+                counts.mistaken += usize::from(found);
+            }
+            Expect::Undecidable(_) => counts.undecidable += 1,
         }
     }
 
@@ -48,13 +54,18 @@ impl Tally {
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if counts.deadlocks + counts.look_alikes + counts.skipped.len() == 0 {
+        if counts.deadlocks + counts.look_alikes + counts.undecidable + counts.skipped.len() == 0 {
             return Ok(());
         }
         writeln!(
             f,
-            "deadlocks: {} played, {} found, {} of them proven; look-alikes: {} played, {} called deadlocked",
-            counts.deadlocks, counts.found, counts.proven, counts.look_alikes, counts.mistaken
+            "deadlocks: {} played, {} found, {} of them proven; look-alikes: {} played, {} called deadlocked; undecidable from outside: {} played",
+            counts.deadlocks,
+            counts.found,
+            counts.proven,
+            counts.look_alikes,
+            counts.mistaken,
+            counts.undecidable
         )?;
         for (language, cases) in &counts.skipped {
             writeln!(f, "skipped: {language}: {cases} cases")?;
