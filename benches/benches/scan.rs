@@ -114,7 +114,7 @@ fn growth(criterion: &mut Criterion) {
             let name = |what: &str| format!("{what}, {more} descriptors more");
             looks.throughput(Throughput::Elements(*count));
             looks.bench_function(BenchmarkId::new(name("who is blocked"), count), |b| {
-                b.iter(|| black_box(scanner.pulse(&Selection::Machine).unwrap()));
+                b.iter(|| black_box(scanner.processes(&Selection::Machine).unwrap()));
             });
             looks.bench_function(BenchmarkId::new(name("whole machine"), count), |b| {
                 b.iter(|| black_box(scanner.scan(&Selection::Machine).unwrap()));

@@ -128,6 +128,18 @@ impl Scanner {
         }
     }
 
+    /// The processes of a selection, by what the first phase of a scan reads: `stat` of each process, and for the machine also
+    /// `syscall` of each task, which tells who is blocked with no end in sight.
+    ///
+    /// # Errors
+    ///
+    /// When the root cannot be listed.
+    pub fn processes(&mut self, selection: &Selection) -> Result<BTreeSet<Pid>, ScanError> {
+        let pids = pass::family(self.source.as_ref(), selection, &mut self.memo)
+            .map_err(|cause| failed(&self.root, cause))?;
+        Ok(pids.into_iter().map(Pid).collect())
+    }
+
     /// Takes the pulse of a selection: a fraction of a scan's cost, for whoever looks again and again.
     ///
     /// # Errors

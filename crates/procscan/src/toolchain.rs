@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use memchr::memmem;
 use pipeclog_waitgraph::snapshot::{Pid, Snapshot, Toolchain};
 
 use crate::memory::Memory;
@@ -14,11 +15,8 @@ const GO_MARK: &[u8] = b"\xff Go buildinf:";
 const GO_SEARCH: u64 = 64 << 10;
 /// Source files of Rust's standard library, in the places that panics tell of: each program has some, wherever its library was
 /// built, unless it was built to tell of none (`-Zlocation-detail=none`).
-const RUST_MARKS: [&[u8]; 3] = [
-    b"library/core/src/",
-    b"library/std/src/",
-    b"library/alloc/src/",
-];
+const RUST_LIBRARY: &[u8] = b"library/";
+const RUST_MARKS: [&[u8]; 3] = [b"core/src/", b"std/src/", b"alloc/src/"];
 /// How much of a program is read at most, and at once.
 const MOST: u64 = 16 << 20;
 const PIECE: u64 = 256 << 10;
@@ -58,17 +56,23 @@ pub(crate) fn is_go(maps: &Maps, memory: &Memory<'_>) -> Option<bool> {
         return Some(false);
     };
     let bytes = memory.bytes(data.start, GO_SEARCH.min(data.end - data.start));
-    bytes.ok().map(|bytes| has(&bytes, GO_MARK))
+    bytes
+        .ok()
+        .map(|bytes| memmem::find(&bytes, GO_MARK).is_some())
 }
 
 fn is_rust(maps: &Maps, memory: &Memory<'_>) -> Option<bool> {
+    let library = memmem::Finder::new(RUST_LIBRARY);
     let mut left = MOST;
     for mapping in constants(maps) {
         let mut at = mapping.start;
         while at < mapping.end && left > 0 {
             let piece = PIECE.min(mapping.end - at);
             let bytes = memory.bytes(at, piece).ok()?;
-            if RUST_MARKS.iter().any(|mark| has(&bytes, mark)) {
+            let mut sources = library
+                .find_iter(&bytes)
+                .filter_map(|at| bytes.get(at + RUST_LIBRARY.len()..));
+            if sources.any(|source| RUST_MARKS.iter().any(|mark| source.starts_with(mark))) {
                 return Some(true);
             }
             left = left.saturating_sub(piece);
@@ -90,8 +94,4 @@ fn constants(maps: &Maps) -> impl Iterator<Item = &Mapping> {
     own.filter(|mapping| {
         mapping.protection == Protection::ReadOnly && mapping.backing != Backing::Anonymous
     })
-}
-
-fn has(bytes: &[u8], mark: &[u8]) -> bool {
-    bytes.windows(mark.len()).any(|window| window == mark)
 }
