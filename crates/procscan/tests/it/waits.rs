@@ -1,6 +1,7 @@
 //! Blocked calls and what they decode to.
 
 use nix::sys::signal::Signal;
+use pipeclog_procscan::{Scanner, Selection};
 use pipeclog_waitgraph::snapshot::{
     ChildSet, FifoMode, FutexScope, LockKind, SignalSet, State, Timeout, Wait,
 };
@@ -60,6 +61,23 @@ fn reads_and_writes_name_their_descriptor() {
             |w| matches!(w, Wait::Accept { .. }),
         ),
     ]);
+}
+
+#[test]
+fn the_first_phase_tells_who_is_blocked_for_ever_from_who_only_sleeps() {
+    let reads = "import os; r,w=os.pipe(); os.read(r,1)";
+    let sleeps = "import time; time.sleep(1000)";
+    let (Some(reader), Some(sleeper)) = (Shape::python(reads), Shape::python(sleeps)) else {
+        return;
+    };
+    reader.waiting("read", |wait| matches!(wait, Wait::Read { .. }));
+    sleeper.waiting("sleep", |wait| matches!(wait, Wait::Sleep { .. }));
+    let mut scanner = Scanner::new("/proc").unwrap();
+    let blocked = scanner.processes(&Selection::Machine).unwrap();
+    assert!(blocked.contains(&reader.pid()) && !blocked.contains(&sleeper.pid()));
+    let tree = Selection::Tree(vec![sleeper.pid()]);
+    let tree = scanner.processes(&tree).unwrap();
+    assert_eq!(tree, [sleeper.pid()].into());
 }
 
 #[test]
