@@ -32,3 +32,4 @@ mod watch;
 
 pub use pulse::{Pulse, TaskPulse};
 pub use scanner::{ScanError, Scanner, Selection};
+pub use watch::STALL_WINDOW;

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use pipeclog_rescue::Limits;
-use rustix::process::Signal;
+
+use crate::signal::Sent;
 
 /// What to run, and what ends it.
 #[derive(Debug, Clone)]
@@ -19,7 +20,7 @@ pub struct Options {
     /// Ends it after this long in which no process of the tree has written anything.
     pub no_output: Option<Duration>,
     /// What ends it; [`crate::signal`] reads it.
-    pub signal: Signal,
+    pub signal: Sent,
     /// How long after the signal SIGKILL follows.
     pub kill_after: Option<Duration>,
     /// Who has the signal.

@@ -219,6 +219,92 @@ fn sockets_terminals_threads_and_names_of_filters_are_acted_out_too() {
     }
 }
 
+/// Programs of `fixtures/live`, what runs them, and an edge of their graph: event loops and shells that handle SIGCHLD, a set that is
+/// edge-triggered, and readers that live and do not read.
+const LIVE: [(&str, &str, &str); 7] = [
+    ("node", "node/exit_unread.js", "(epoll, child_signal)"),
+    ("node", "node/set_timeout.js", "(write, room of a socket)"),
+    ("ruby", "ruby/process_wait.rb", "(poll, child_signal)"),
+    ("bash", "shell/coproc_read.bash", "(read, child_signal)"),
+    ("go run", "go/write_all.go", "(epoll, change of a pipe)"),
+    ("perl", "perl/alarm_system.pl", "(write, room of a pipe)"),
+    ("python3", "python/join_order.py", "(wait, child_signal)"),
+];
+
+/// And such as cannot be acted out, with the reason.
+const REFUSED: [(&str, &str, &str); 4] = [
+    (
+        "java",
+        "java/PoolReader.java",
+        "the Java runtime's own wait for a child is in it beside the program's",
+    ),
+    (
+        "sh",
+        "shell/flock_crosswise.sh",
+        "what it hangs on has no class",
+    ),
+    (
+        "sh",
+        "shell/sleep_infinity.sh",
+        "in a wait for a signal, which chatty has no part for",
+    ),
+    (
+        "python3",
+        "python/flock_holder_sleeps.py",
+        "in a wait for a file lock, which chatty has no part for",
+    ),
+];
+
+/// Runs them side by side, each until it is ended for a deadlock or by a timeout, and then what was written of it.
+fn live(programs: &[(&str, &'static str, &'static str)]) -> Vec<(&'static str, &'static str, Ran)> {
+    let run = |runner: &str, program: &str| {
+        let file =
+            concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/live/").to_owned() + program;
+        shell(&format!(
+            "d=$(mktemp -d); cd $d; pipeclog watch --timeout 15 --repro repro -- {runner} {file} </dev/null >/dev/null; \
+             if [ -e repro ]; then pipeclog prove --scenario repro; else false; fi; code=$?; cd /; rm -r $d; exit $code"
+        ))
+    };
+    let is_installed = |runner: &str| is_here(runner.split(' ').next().unwrap_or_default());
+    let here = programs
+        .iter()
+        .filter(|(runner, ..)| is_installed(runner))
+        .copied();
+    std::thread::scope(|scope| {
+        let started: Vec<_> = here
+            .map(|(runner, program, text)| {
+                (program, text, scope.spawn(move || run(runner, program)))
+            })
+            .collect();
+        started
+            .into_iter()
+            .map(|(program, text, ran)| (program, text, ran.join().expect("it does not panic")))
+            .collect()
+    })
+}
+
+#[test]
+fn event_loops_shells_and_readers_that_do_not_read_are_acted_out_too() {
+    for (program, graph, ran) in live(&LIVE) {
+        assert_eq!(ran.code, 0, "{program}: {ran:?}");
+        assert!(
+            ran.stderr.contains("acts out the same wait-for graph") && ran.stderr.contains(graph),
+            "{program}: {ran:?}"
+        );
+    }
+}
+
+#[test]
+fn locks_signals_and_runtimes_are_not_acted_out_and_the_reason_is_said() {
+    for (program, why, ran) in live(&REFUSED) {
+        assert!(ran.stderr.contains(why), "{program}: {ran:?}");
+        assert!(
+            !ran.stderr.contains("acts out the same wait-for graph"),
+            "{program}: {ran:?}"
+        );
+    }
+}
+
 #[test]
 fn what_cannot_be_acted_out_is_said_and_what_is_no_scenario_is_refused() {
     // An open of a FIFO waits for anybody at all, and the look does not say whom.
