@@ -18,7 +18,8 @@ pub enum Background {
     /// descendant: it can give them to a process that does.
     HandBack,
     /// Our end is closed at once: the descendant's next write raises SIGPIPE, which kills it unless
-    /// it expects that.
+    /// it expects that. On a socket, a write that waits at that moment fails with ECONNRESET or EPIPE,
+    /// without a signal (kernel `unix_release_sock`, `sock_alloc_send_pskb`).
     Abandon,
 }
 
