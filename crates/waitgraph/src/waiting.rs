@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 
 use crate::awaited::{Assumption, Awaited, Break, BreakKind, Runtime, What};
 use crate::channel::Channel;
+use crate::fixes::{Language, by_name};
 use crate::snapshot::{Freezer, Pid, PosixTimers, Process, Signals, State, Task};
 use crate::terminal::Use;
+use crate::untrusted::Untrusted;
 use crate::wait::{SignalSet, Syscall, Timeout, Wait};
 use crate::world::{TaskId, World, live_tasks};
 use crate::{inert, objects, tasks};
@@ -248,7 +250,12 @@ fn child_tasks(world: &World<'_>, process: &Process) -> Vec<TaskId> {
 /// course, may well sleep until that signal comes: `Event().wait()` or a self-pipe beside a SIGTERM handler. Where a runtime
 /// handles them whatever the program does, so may one in which everybody sleeps on locks and eventfds alone: a Java server's
 /// latch, Ruby's `sleep`, a Go program in `signal.Notify` (Go itself ends one in which nobody waits for a signal either).
+///
+/// An event loop that watches a pipe of its own, which its handlers write to, may wait for a signal whatever else it watches: a
+/// supervisor that will be told to end, above a helper that has nothing to do. But not while somebody waits for room: then
+/// there is something to do, and it is not done.
 pub(crate) fn note_awaited_signals(world: &World<'_>, waits: &mut [Waiting]) {
+    let behind_with_room = behind_with_room(waits);
     let mut reaches_out: BTreeSet<Pid> = BTreeSet::new();
     let mut has_channels: BTreeSet<Pid> = BTreeSet::new();
     for waiting in waits.iter().filter(|w| w.helper_of.is_none()) {
@@ -269,15 +276,53 @@ pub(crate) fn note_awaited_signals(world: &World<'_>, waits: &mut [Waiting]) {
         let Some(process) = world.process(pid) else {
             continue;
         };
-        if !reaches_out.contains(&pid) && may_wait_for_one(process) {
-            let why =
-                "sleeps on its own objects and handles signals, one of which it may be waiting for";
+        let why = if !reaches_out.contains(&pid) && may_wait_for_one(process) {
+            "sleeps on its own objects and handles signals, one of which it may be waiting for"
+        } else if !behind_with_room.contains(&pid)
+            && watches_its_own_channel(process, waiting)
+            && handles_signals_on_purpose(process)
+            && !handles_as_node_does(process)
+        {
+            "sleeps in an event loop and handles signals, one of which it may be waiting for"
+        } else {
+            ""
+        };
+        if !why.is_empty() {
             waiting.breaks(BreakKind::External, why);
         } else if is_first_on_a_lock(waiting.task, process) && handles_signals_on_purpose(process) {
             let assumption = Assumption::NoSignalAwaited { pid };
             waiting.assumptions.insert(assumption);
         }
     }
+}
+
+/// Processes that wait for room in a channel, or that could make some for others who do.
+fn behind_with_room(waits: &[Waiting]) -> BTreeSet<Pid> {
+    let full = waits.iter().flat_map(|waiting| {
+        let full = waiting.awaited.iter().filter(|a| a.what.shows_full());
+        full.flat_map(|a| a.wakers.iter().chain([&waiting.task]))
+    });
+    full.map(|task| task.pid).collect()
+}
+
+/// Whether a set that it polls names a channel to which nobody else has an end.
+fn watches_its_own_channel(process: &Process, waiting: &Waiting) -> bool {
+    let mut tasks = process.tasks.iter().filter(|t| t.tid == waiting.task.tid);
+    let polls = tasks.any(|t| matches!(t.wait, Wait::Poll { .. } | Wait::Epoll { .. }));
+    let is_own = |a: &Awaited| {
+        matches!(a.what, What::Change { .. })
+            && !a.wakers.is_empty()
+            && a.wakers.iter().all(|w| w.pid == process.pid)
+    };
+    polls && waiting.awaited.iter().any(is_own)
+}
+
+/// Node catches SIGUSR1 (its debugger's) and SIGTERM (to restore the terminal) in every program, and has a pipe of its own too.
+fn handles_as_node_does(process: &Process) -> bool {
+    let exe = process.exe.as_ref().map(Untrusted::as_bytes);
+    let beyond_node = [SignalSet::HUP, 12, 29];
+    let caught = caught_by(process);
+    exe.and_then(by_name) == Some(Language::Node) && !beyond_node.iter().any(|n| caught.has(*n))
 }
 
 /// Whether a program's first thread, to which runtimes leave its signals, sleeps on a lock: it may wait there for others to end, or for a
