@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::awaited::{Assumption, Awaited, Break, BreakKind, Runtime, What};
 use crate::channel::Channel;
+use crate::descriptor::Object;
 use crate::fixes::{Language, by_name};
 use crate::snapshot::{Freezer, Pid, PosixTimers, Process, Signals, State, Task};
 use crate::terminal::Use;
@@ -253,7 +254,7 @@ fn child_tasks(world: &World<'_>, process: &Process) -> Vec<TaskId> {
 ///
 /// An event loop that watches a pipe of its own, which its handlers write to, may wait for a signal whatever else it watches: a
 /// supervisor that will be told to end, above a helper that has nothing to do. But not while somebody waits for room: then
-/// there is something to do, and it is not done.
+/// there is something to do, and it is not done. Nor is anything sure of one whose call asks for signals by name.
 pub(crate) fn note_awaited_signals(world: &World<'_>, waits: &mut [Waiting]) {
     let behind_with_room = behind_with_room(waits);
     let mut reaches_out: BTreeSet<Pid> = BTreeSet::new();
@@ -284,6 +285,8 @@ pub(crate) fn note_awaited_signals(world: &World<'_>, waits: &mut [Waiting]) {
             && !handles_as_node_does(process)
         {
             "sleeps in an event loop and handles signals, one of which it may be waiting for"
+        } else if !behind_with_room.contains(&pid) && asks_for_a_signal(process, waiting) {
+            "waits for a signal that no child sends"
         } else {
             ""
         };
@@ -317,6 +320,36 @@ fn watches_its_own_channel(process: &Process, waiting: &Waiting) -> bool {
     polls && waiting.awaited.iter().any(is_own)
 }
 
+/// Whether it asks for signals besides SIGCHLD: by a set for sigwait(3) with one that has no handler, so that it is there on
+/// purpose; by a signalfd beside what it polls; or by the mask of a ppoll or pselect6, given so that a handled signal comes in no other
+/// moment. make(1) gives one too, and waits for a token in a pipe of its own.
+fn asks_for_a_signal(process: &Process, waiting: &Waiting) -> bool {
+    let caught = caught_by(process);
+    let is_telling = |set: SignalSet| TELLING.iter().any(|n| set.has(*n));
+    let is_its_own = |a: &Awaited| a.wakers.iter().any(|w| w.pid == process.pid);
+    let has_signalfd = |task: &Task| {
+        let mut objects = process.table_of(task).known().iter().map(|d| &d.object);
+        objects.any(|o| matches!(o, Object::Signalfd { mask } if is_telling(*mask)))
+    };
+    let is_masked = |task: &Task| match task.wait {
+        Wait::Poll {
+            mask: Some(blocked),
+            ..
+        } => {
+            handles_signals_on_purpose(process)
+                && is_telling(caught.without(blocked))
+                && !waiting.awaited.iter().any(is_its_own)
+        }
+        _ => false,
+    };
+    let mut tasks = process.tasks.iter().filter(|t| t.tid == waiting.task.tid);
+    tasks.any(|task| match &task.wait {
+        Wait::Signal { awaited, .. } => is_telling(awaited.without(caught)),
+        Wait::Poll { .. } | Wait::Epoll { .. } => is_masked(task) || has_signalfd(task),
+        _ => false,
+    })
+}
+
 /// Node catches SIGUSR1 (its debugger's) and SIGTERM (to restore the terminal) in every program, and has a pipe of its own too.
 fn handles_as_node_does(process: &Process) -> bool {
     let exe = process.exe.as_ref().map(Untrusted::as_bytes);
@@ -344,11 +377,12 @@ pub(crate) fn handles_signals_on_purpose(process: &Process) -> bool {
         && process.comm.as_bytes() != b"expect"
 }
 
-/// SIGHUP, SIGUSR1, SIGUSR2, SIGTERM, SIGIO.
+/// SIGHUP, SIGUSR1, SIGUSR2, SIGTERM, SIGIO: what one process tells another by.
+const TELLING: [u32; 5] = [SignalSet::HUP, 10, 12, SignalSet::TERM, 29];
+
 fn handles_telling_signals(process: &Process) -> bool {
-    let telling = [SignalSet::HUP, 10, 12, SignalSet::TERM, 29];
     let caught = caught_by(process);
-    telling.iter().any(|n| caught.has(*n))
+    TELLING.iter().any(|n| caught.has(*n))
 }
 
 fn caught_by(process: &Process) -> SignalSet {
