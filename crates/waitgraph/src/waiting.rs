@@ -5,10 +5,8 @@ use std::collections::BTreeSet;
 use crate::awaited::{Assumption, Awaited, Break, BreakKind, Runtime, What};
 use crate::channel::Channel;
 use crate::descriptor::Object;
-use crate::fixes::{Language, by_name};
-use crate::snapshot::{Freezer, Pid, PosixTimers, Process, Signals, State, Task};
+use crate::snapshot::{Freezer, GoProgram, Pid, PosixTimers, Process, Signals, State, Task};
 use crate::terminal::Use;
-use crate::untrusted::Untrusted;
 use crate::wait::{SignalSet, Syscall, Timeout, Wait};
 use crate::world::{TaskId, World, live_tasks};
 use crate::{inert, objects, tasks};
@@ -252,19 +250,25 @@ fn child_tasks(world: &World<'_>, process: &Process) -> Vec<TaskId> {
 /// handles them whatever the program does, so may one in which everybody sleeps on locks and eventfds alone: a Java server's
 /// latch, Ruby's `sleep`, a Go program in `signal.Notify` (Go itself ends one in which nobody waits for a signal either).
 ///
-/// An event loop that watches a pipe of its own, which its handlers write to, may wait for a signal whatever else it watches: a
-/// supervisor that will be told to end, above a helper that has nothing to do. But not while somebody waits for room: then
-/// there is something to do, and it is not done. Nor is anything sure of one whose call asks for signals by name.
+/// One whose call asks for a signal by name may wait for it whatever else it waits for: a supervisor that will be told to end, above
+/// a helper that has nothing to do. But not while somebody waits for room: then there is something to do, and it is not done.
 pub(crate) fn note_awaited_signals(world: &World<'_>, waits: &mut [Waiting]) {
     let behind_with_room = behind_with_room(waits);
     let mut reaches_out: BTreeSet<Pid> = BTreeSet::new();
     let mut has_channels: BTreeSet<Pid> = BTreeSet::new();
     for waiting in waits.iter().filter(|w| w.helper_of.is_none()) {
         let pid = waiting.task.pid;
-        if !waiting.breaks.is_empty() || waiting.wakers().iter().any(|w| w.pid != pid) {
+        // Every program in Go catches SIGCHLD, and one that waits for a child does so in waitid(2).
+        let is_go = world
+            .process(pid)
+            .is_some_and(|p| p.go_program == GoProgram::Yes);
+        let by_habit = |a: &&Awaited| is_go && a.what == What::ChildSignal;
+        let awaited = || waiting.awaited.iter().filter(|a| !by_habit(a));
+        let mut wakers = awaited().flat_map(|a| &a.wakers);
+        if !waiting.breaks.is_empty() || wakers.any(|w| w.pid != pid) {
             reaches_out.insert(pid);
         }
-        if !waiting.awaited.iter().all(|a| is_own_lock(&a.what)) {
+        if !awaited().all(|a| is_own_lock(&a.what)) {
             has_channels.insert(pid);
         }
     }
@@ -279,12 +283,6 @@ pub(crate) fn note_awaited_signals(world: &World<'_>, waits: &mut [Waiting]) {
         };
         let why = if !reaches_out.contains(&pid) && may_wait_for_one(process) {
             "sleeps on its own objects and handles signals, one of which it may be waiting for"
-        } else if !behind_with_room.contains(&pid)
-            && watches_its_own_channel(process, waiting)
-            && handles_signals_on_purpose(process)
-            && !handles_as_node_does(process)
-        {
-            "sleeps in an event loop and handles signals, one of which it may be waiting for"
         } else if !behind_with_room.contains(&pid) && asks_for_a_signal(process, waiting) {
             "waits for a signal that no child sends"
         } else {
@@ -306,18 +304,6 @@ fn behind_with_room(waits: &[Waiting]) -> BTreeSet<Pid> {
         full.flat_map(|a| a.wakers.iter().chain([&waiting.task]))
     });
     full.map(|task| task.pid).collect()
-}
-
-/// Whether a set that it polls names a channel to which nobody else has an end.
-fn watches_its_own_channel(process: &Process, waiting: &Waiting) -> bool {
-    let mut tasks = process.tasks.iter().filter(|t| t.tid == waiting.task.tid);
-    let polls = tasks.any(|t| matches!(t.wait, Wait::Poll { .. } | Wait::Epoll { .. }));
-    let is_own = |a: &Awaited| {
-        matches!(a.what, What::Change { .. })
-            && !a.wakers.is_empty()
-            && a.wakers.iter().all(|w| w.pid == process.pid)
-    };
-    polls && waiting.awaited.iter().any(is_own)
 }
 
 /// Whether it asks for signals besides SIGCHLD: by a set for sigwait(3) with one that has no handler, so that it is there on
@@ -348,14 +334,6 @@ fn asks_for_a_signal(process: &Process, waiting: &Waiting) -> bool {
         Wait::Poll { .. } | Wait::Epoll { .. } => is_masked(task) || has_signalfd(task),
         _ => false,
     })
-}
-
-/// Node catches SIGUSR1 (its debugger's) and SIGTERM (to restore the terminal) in every program, and has a pipe of its own too.
-fn handles_as_node_does(process: &Process) -> bool {
-    let exe = process.exe.as_ref().map(Untrusted::as_bytes);
-    let beyond_node = [SignalSet::HUP, 12, 29];
-    let caught = caught_by(process);
-    exe.and_then(by_name) == Some(Language::Node) && !beyond_node.iter().any(|n| caught.has(*n))
 }
 
 /// Whether a program's first thread, to which runtimes leave its signals, sleeps on a lock: it may wait there for others to end, or for a

@@ -506,7 +506,7 @@ for n in range(60):
     until = time.monotonic() + 60
     while it.poll() is None and not is_stopped(it):
         if time.monotonic() > until: it.kill(); raise SystemExit(f'{n}: its command is not stopped')
-    os.killpg(it.pid, signal.SIGCONT)
+    if it.poll() is None: os.killpg(it.pid, signal.SIGCONT)
     try: print(it.wait(60))
     except subprocess.TimeoutExpired: it.kill(); raise";
     let ran = shell(&format!("python3 -c \"{program}\""));

@@ -262,48 +262,6 @@ fn an_event_or_a_self_pipe_that_a_signal_handler_sets() {
     }
 }
 
-/// A supervisor with an event loop, above a helper that has nothing to do: it will be told to end. One that leaves its child's
-/// output unread has more to do than to wait for that.
-#[test]
-fn an_event_loop_that_a_signal_handler_wakes_beside_an_idle_child() {
-    let supervisor = |name: &str, signals: &[u32], child: Wait| {
-        let mut s = Scene::new();
-        s.process(10, 1, name, epoll_wait(13))
-            .fd(13, epoll(&[(14, POLLIN, 20), (16, POLLIN, 21)]))
-            .fd(14, reads(20))
-            .fd(15, writes(20))
-            .fd(16, reads(21))
-            .fd(17, writes(22))
-            .fd(18, reads(23))
-            .catches(signals);
-        s.process(11, 10, "cat", child)
-            .fd(0, reads(22))
-            .fd(1, writes(21))
-            .fd(2, writes(23));
-        s
-    };
-    let term = [SignalSet::TERM, SignalSet::CHLD];
-    let s = supervisor("python3", &term, read(0));
-    for pid in [10, 11] {
-        expect(&s, pid, VerdictName::Waiting, Some(Class::WaitingOutside));
-    }
-    let deadlocked = [
-        supervisor("python3", &term, write(2)),
-        supervisor("python3", &[SignalSet::CHLD], read(0)),
-        // Node handles SIGTERM whether its program does or not.
-        supervisor("node", &term, read(0)),
-    ];
-    for s in deadlocked {
-        let report = s.diagnose(10).report().clone();
-        assert_eq!(
-            report.verdict,
-            VerdictName::Deadlocked,
-            "{}",
-            report.headline
-        );
-    }
-}
-
 /// A supervisor that asks for SIGTERM by name, above a helper that has nothing to do. The same wait is none for a signal where the
 /// helper waits for room, or where SIGCHLD is all that is asked for.
 #[test]
@@ -391,7 +349,22 @@ fn a_latch_of_a_runtime_that_a_signal_handler_releases() {
             .thread(12, "server", futex())
             .with(|p| p.go_program = GoProgram::Yes);
     });
-    for scene in [&java, &ruby, &go] {
+    let mut go_with_a_child = below_a_launcher(|s| {
+        s.process(10, 9, "server", futex())
+            .thread(12, "server", futex())
+            .with(|p| p.go_program = GoProgram::Yes)
+            .fd(5, writes(20));
+        s.process(11, 10, "cat", read(0)).fd(0, reads(20));
+    });
+    let caught = [SignalSet::TERM, SignalSet::CHLD, 26];
+    go_with_a_child.edit(10).catches(&caught);
+    expect(
+        &go_with_a_child,
+        11,
+        VerdictName::Waiting,
+        Some(Class::WaitingOutside),
+    );
+    for scene in [&java, &ruby, &go, &go_with_a_child] {
         for pid in [9, 10] {
             expect(
                 scene,
