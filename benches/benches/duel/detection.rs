@@ -14,7 +14,6 @@ use std::time::Duration;
 use nix::time::{ClockId, clock_gettime};
 use pipeclog_scenario::goals::Goal;
 use pipeclog_scenario::goals::Wanted::AtMost;
-use pipeclog_supervise::signal::{Sent, Signal};
 use pipeclog_supervise::switches::Switches;
 use pipeclog_supervise::{Event, OnDeadlock, Options, Whom, keeper, run};
 use pipeclog_waitgraph::snapshot::Tid;
@@ -223,7 +222,7 @@ fn watch(result: &str, command: &[String]) {
         command: command.iter().map(OsString::from).collect(),
         timeout: None,
         no_output: None,
-        signal: Sent::Signal(Signal::TERM),
+        signal: pipeclog_supervise::signal::Signal::TERM,
         kill_after: Some(Duration::from_secs(1)),
         whom: Whom::Tree,
         on_deadlock: OnDeadlock::Kill,

@@ -16,7 +16,7 @@ use nix::pty::openpty;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
 use pipeclog_scenario::script::{End, Knot, Medium, Side, Sleep, Watched};
-use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, epoll, eventfd, poll};
+use rustix::event::{PollFd, PollFlags, epoll, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::{Errno, FdFlags, retry_on_intr};
 use rustix::pipe::PipeFlags;
@@ -57,10 +57,6 @@ pub(crate) fn act(
     let mut children = BTreeMap::new();
     for child in knot.children(index) {
         children.insert(child, descend::start_part(prefix, knot, child, &ends)?);
-    }
-    if part.handles_child_signal {
-        signals::handle_child_signal()
-            .map_err(|error| Failure::io("handle SIGCHLD (sigaction)", error))?;
     }
     let holds: BTreeSet<&End> = part.holds.iter().collect();
     ends.retain(|end, _| holds.contains(end));
@@ -234,12 +230,6 @@ impl Scene<'_> {
             let pidfd = pidfd.map_err(|error| Failure::io("open a pidfd", error))?;
             opened.exits.push(pidfd);
         }
-        if opened.all().next().is_none() && set.timeout_s.is_none() {
-            let own = eventfd(0, EventfdFlags::CLOEXEC);
-            let own =
-                own.map_err(|error| Failure::io("make an eventfd", io::Error::from(error)))?;
-            opened.own = Some(own);
-        }
         Ok(opened)
     }
 
@@ -249,13 +239,9 @@ impl Scene<'_> {
             .all()
             .map(|(fd, events)| PollFd::from_borrowed_fd(fd, events))
             .collect();
-        let timeout = timeout(set);
-        loop {
-            match poll(&mut fds, timeout.as_ref()) {
-                Ok(0) | Err(Errno::INTR) => {}
-                polled => return polled.map(drop).map_err(|error| Failure::io("poll", error)),
-            }
-        }
+        retry_on_intr(|| poll(&mut fds, None))
+            .map(drop)
+            .map_err(|error| Failure::io("poll", error))
     }
 
     fn epoll(&self, set: &Watched) -> Result<(), Failure> {
@@ -263,18 +249,13 @@ impl Scene<'_> {
         let opened = self.watched(set)?;
         let queue = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(failed)?;
         for (fd, events) in opened.all() {
-            let mut events = epoll::EventFlags::from_bits_retain(u32::from(events.bits()));
-            events.set(epoll::EventFlags::ET, set.edge_triggered);
+            let events = epoll::EventFlags::from_bits_retain(u32::from(events.bits()));
             epoll::add(&queue, fd, epoll::EventData::new_u64(0), events).map_err(failed)?;
         }
         let mut events: Vec<epoll::Event> = Vec::with_capacity(1);
-        let timeout = timeout(set);
         loop {
-            let room = rustix::buffer::spare_capacity(&mut events);
-            match epoll::wait(&queue, room, timeout.as_ref()) {
-                Ok(0) | Err(Errno::INTR) => {}
-                // It is told once of what is there already.
-                Ok(_) if set.edge_triggered => events.clear(),
+            match epoll::wait(&queue, rustix::buffer::spare_capacity(&mut events), None) {
+                Err(Errno::INTR) => {}
                 waited => return waited.map(drop).map_err(failed),
             }
         }
@@ -294,21 +275,13 @@ impl Scene<'_> {
 struct Opened<'a> {
     ends: Vec<(BorrowedFd<'a>, PollFlags)>,
     exits: Vec<OwnedFd>,
-    /// An eventfd that nobody writes to.
-    own: Option<OwnedFd>,
 }
 
 impl Opened<'_> {
     fn all(&self) -> impl Iterator<Item = (BorrowedFd<'_>, PollFlags)> {
-        let own = self.exits.iter().chain(&self.own);
-        let own = own.map(|fd| (fd.as_fd(), PollFlags::IN));
-        self.ends.iter().copied().chain(own)
+        let exits = self.exits.iter().map(|exit| (exit.as_fd(), PollFlags::IN));
+        self.ends.iter().copied().chain(exits)
     }
-}
-
-fn timeout(set: &Watched) -> Option<Timespec> {
-    let tv_sec = i64::from(set.timeout_s?);
-    Some(Timespec { tv_sec, tv_nsec: 0 })
 }
 
 /// Writes more than any channel holds.

@@ -1,9 +1,5 @@
 //! Signals, by safe means: what SIGPIPE does, which signals are ignored, and death by a signal.
 
-use std::io;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-
 use nix::sys::signal::{self, SigSet};
 use pipeclog_scenario::script::{BrokenPipe, Script, Signal};
 
@@ -35,12 +31,6 @@ pub(crate) fn die(signal: Signal) -> nix::Result<()> {
     // Twice: Rust's start catches SIGSEGV to tell a stack overflow, and its handler gives back the default first.
     signal::raise(number(signal))?;
     signal::raise(number(signal))
-}
-
-/// Has SIGCHLD come to a handler, which does nothing.
-pub(crate) fn handle_child_signal() -> io::Result<()> {
-    let unused = Arc::new(AtomicBool::new(false));
-    signal_hook::flag::register(signal_hook::consts::SIGCHLD, unused).map(drop)
 }
 
 /// Stops this process until somebody continues it.

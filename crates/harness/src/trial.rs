@@ -16,7 +16,7 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::SigSet;
 use nix::sys::stat::Mode;
 use pipeclog_chatty::Ledger;
-use pipeclog_scenario::expect::{Expect, Told};
+use pipeclog_scenario::expect::Expect;
 use pipeclog_scenario::outcome::{
     CaptureReport, Measured, Outcome, Seen, Verdict, Writing, Written,
 };
@@ -94,13 +94,7 @@ fn verdict(verdict: Verdict) -> Outcome {
 fn try_run(request: &Request, setup: &Setup) -> Result<Outcome, TrialError> {
     let files = Files::new(&request.scenario, &setup.scratch)?;
     let mut command = parent(request, setup, &files)?;
-    let expected = request.scenario.expectation(request.strategy);
-    let is_stall = matches!(expected, Some(Expect::Hangs(hang)) if hang.told == Told::Stalled);
-    let mut patience = Patience::with_our_own(setup.deadline);
-    if is_stall {
-        // Whoever does not read may sleep for longer than the trial, and is quiet then: a shorter window shows a wait.
-        patience.quiet = patience.polling;
-    }
+    let patience = Patience::with_our_own(setup.deadline);
     let descendants = request.scenario.descendants;
     let ran = carry_out(&mut command, &setup.stop, patience, descendants, |_, _| {})?;
     let written = written(&files.ledger);

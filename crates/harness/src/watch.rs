@@ -6,7 +6,7 @@ use nix::errno::Errno;
 use pipeclog_procscan::{ScanError, Scanner, Selection};
 use pipeclog_scenario::outcome::{EndedBy, Hang};
 use pipeclog_supervise::tree::{Left, Tree};
-use pipeclog_waitgraph::report::{Report, VerdictName};
+use pipeclog_waitgraph::report::Report;
 use pipeclog_waitgraph::snapshot::{Pid, Snapshot};
 use pipeclog_waitgraph::{Verdict, diagnose};
 
@@ -156,16 +156,7 @@ fn over(window: &Window, look: Snapshot, confirmed: Snapshot, parent: Pid) -> Re
     let before = |earlier: &&Snapshot| earlier.scan.at_ms < look.scan.at_ms;
     let mut looks: Vec<Snapshot> = window.looks().filter(before).cloned().collect();
     looks.extend([look, confirmed]);
-    let own = diagnose(&looks, parent);
-    if own.report().verdict != VerdictName::Waiting {
-        return own.report().clone();
-    }
-    // A parent that only waits for its child does not say that the child does not read.
-    let last = looks.last().into_iter().flat_map(|look| &look.processes);
-    last.filter(|process| process.ppid == parent)
-        .map(|child| diagnose(&looks, child.pid).report().clone())
-        .find(|report| report.verdict == VerdictName::Stalled)
-        .unwrap_or_else(|| own.report().clone())
+    diagnose(&looks, parent).report().clone()
 }
 
 /// What a watch has seen by now.

@@ -77,7 +77,7 @@ pub(crate) enum Command {
     },
     /// Write the manual pages into a directory
     Man {
-        /// The directory, as /usr/local/share/man/man1; it is made, with those above it, where it is not there.
+        /// The directory, as /usr/local/share/man/man1.
         #[arg(value_name = "DIRECTORY")]
         directory: PathBuf,
     },

@@ -5,7 +5,7 @@ pub(crate) const PROVE: &str = "\
 Exit codes:
   0    every trial came out as expected, or was skipped
   1    a trial came out otherwise
-  2    wrong usage, no trial could be run, or --json could not be written
+  2    wrong usage, or no trial could be run
   125  stdout takes no output";
 
 /// Of `report`.
@@ -13,7 +13,7 @@ pub(crate) const REPORT: &str = "\
 Exit codes:
   0    all is as expected; with --check, the verdicts hold on this machine
   1    something is not
-  2    wrong usage, or no report could be made or written
+  2    wrong usage, or no report could be made
   125  stdout takes no output";
 
 /// Of `check`.
@@ -29,7 +29,7 @@ pub(crate) const DIAGNOSE: &str = "\
 Exit codes:
   0    nothing is stuck for good
   1    a proven deadlock
-  2    wrong usage, nothing could be looked at, or --save or --out could not be written, whatever was found
+  2    wrong usage, or nothing could be looked at
   3    something suspected: a probable deadlock, a leak, a stall
   4    the evidence is incomplete
   5    the wait-for graph that --repro asked for cannot be acted out

@@ -32,4 +32,3 @@ mod watch;
 
 pub use pulse::{Pulse, TaskPulse};
 pub use scanner::{ScanError, Scanner, Selection};
-pub use watch::STALL_WINDOW;

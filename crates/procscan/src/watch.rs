@@ -7,8 +7,6 @@ use pipeclog_waitgraph::snapshot::{Process, Snapshot, Timeout, Wait};
 
 use crate::scanner::{ScanError, Scanner, Selection};
 
-/// A window over which a reader that does not read is told: a stall takes looks over a second.
-pub const STALL_WINDOW: Duration = Duration::from_millis(1200);
 /// Between the first two looks: long enough for whoever runs at all to be seen running.
 const BETWEEN: Duration = Duration::from_millis(120);
 /// Between later ones.

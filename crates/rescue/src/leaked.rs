@@ -106,12 +106,6 @@ pub fn close_leaked(looks: &[Snapshot], target: Pid, mode: Mode) -> Result<Close
     })
 }
 
-/// Whether an end of file is withheld from `target`, or from somebody below it.
-#[must_use]
-pub fn is_leak(looks: &[Snapshot], target: Pid) -> bool {
-    find(&diagnose(looks, target)).is_some()
-}
-
 /// The leak, of the target itself or beside it.
 fn find(own: &Diagnosis) -> Option<(&Report, &[Held])> {
     let report = own.report();

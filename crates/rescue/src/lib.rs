@@ -8,7 +8,7 @@ mod session;
 pub mod spool;
 
 pub use grow::{Action, Limits, Mode, RescueError, grow};
-pub use leaked::{Closed, LeakError, close_leaked, is_leak};
+pub use leaked::{Closed, LeakError, close_leaked};
 pub use plan::{Candidate, Plan, Refusal, of, plan};
 pub use session::{Ended, Event, Failure, Session};
 pub use spool::{Deed, Delivery, Resumed, Spool, SpoolError, resume};

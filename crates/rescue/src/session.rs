@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use pipeclog_procscan::{STALL_WINDOW, ScanError, Scanner, Selection};
+use pipeclog_procscan::{ScanError, Scanner, Selection};
 use pipeclog_waitgraph::check::Proof;
 use pipeclog_waitgraph::snapshot::{Pid, Snapshot};
 use rustix::process::{PidfdFlags, pidfd_open};
@@ -18,7 +18,8 @@ use crate::spool::{Deed, Spool, SpoolError};
 const SOON: Duration = Duration::from_millis(2);
 /// Between looks while all goes well.
 const TICK: Duration = Duration::from_millis(50);
-/// How long those who were freed may take to run at all, on a loaded machine, before the channel is made larger still.
+/// How long those who were freed may take to run at all, on a loaded machine, before the channel is made larger still; and how
+/// long a process that is not deadlocked yet is looked at.
 const TO_MOVE: Duration = Duration::from_secs(1);
 
 /// Whom to rescue, and how far.
@@ -98,15 +99,10 @@ impl Session {
             .ok_or(Failure::NoProcess(self.target))?;
         let mut scanner = Scanner::new("/proc")?;
         let selection = Selection::Tree(vec![self.target]);
+        let started = Instant::now();
         let mut acted: Option<Acted> = None;
         loop {
-            let looks = match acted {
-                Some(_) => scanner.scan_twice(&selection)?.into(),
-                // Whoever ran during a look may be about to sleep for good.
-                None => scanner.watch(&selection, STALL_WINDOW, |looks| {
-                    looks.len() > 1 && !is_not_deadlocked(&plan(looks, self.target))
-                })?,
-            };
+            let looks = scanner.scan_twice(&selection)?;
             match plan(&looks, self.target) {
                 Ok(_) if acted.as_ref().is_some_and(|acted| acted.waits(&looks)) => {
                     self.pause(&process, SOON)?;
@@ -124,12 +120,15 @@ impl Session {
                     });
                     self.pause(&process, SOON)?;
                 }
-                Err(refusal) => match (&acted, refusal) {
-                    (None, Refusal::NotDeadlocked { .. })
-                        if self.pause(&process, Duration::ZERO)? == Paused::Exited =>
-                    {
+                // Whoever ran during the look may be about to sleep for good.
+                Err(Refusal::NotDeadlocked { .. })
+                    if acted.is_none() && started.elapsed() < TO_MOVE =>
+                {
+                    if self.pause(&process, TICK)? == Paused::Exited {
                         return Err(Failure::NoProcess(self.target));
                     }
+                }
+                Err(refusal) => match (&acted, refusal) {
                     (Some(acted), Refusal::NotDeadlocked { .. }) => {
                         if self.pause(&process, TICK)? == Paused::Exited {
                             return Ok(Ended::Exited);
@@ -182,10 +181,6 @@ impl Session {
             }),
         }
     }
-}
-
-fn is_not_deadlocked(plan: &Result<Plan, Refusal>) -> bool {
-    matches!(plan, Err(Refusal::NotDeadlocked { .. }))
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -37,8 +37,8 @@ struct Act {
 /// A scenario in which the same processes wait for each other, by the same calls and over the same kinds of channels, as in the gravest
 /// finding of `report`. `look` is the last of the looks that the report stands on.
 ///
-/// It becomes a knot of processes of its own, for which the capture's parent only waits; a leak alone is about what the parent of a capture does,
-/// and needs it.
+/// A deadlock, and a wait, become a knot of processes of their own, for which the capture's parent only waits; a leak and a stall are about what the
+/// parent of a capture does, and need it.
 ///
 /// # Errors
 /// Where a call or a channel of it is none that the child of a scenario can make, or too little is known.
@@ -52,7 +52,7 @@ pub fn of_graph(report: &Report, look: &Snapshot) -> Result<Scenario, CannotAct>
         VerdictName::Stopped => knot::of_chain(report, look, Told::Stopped)?,
         VerdictName::Waiting => knot::of_chain(report, look, Told::Waiting)?,
         VerdictName::Leaked => staged::leak(report)?,
-        VerdictName::Stalled => knot::of_stall(report, look)?,
+        VerdictName::Stalled => staged::stall(report)?,
         VerdictName::Progressing | VerdictName::Unproven => {
             return Err(CannotAct::new(format!(
                 "{} is no hang to act out",

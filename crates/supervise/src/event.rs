@@ -3,10 +3,10 @@
 use pipeclog_rescue::Action;
 use pipeclog_waitgraph::Diagnosis;
 use pipeclog_waitgraph::snapshot::Snapshot;
+use rustix::process::Signal;
 
 use crate::account::EndedBy;
 use crate::census::Holder;
-use crate::signal::Sent;
 
 /// What is told while it happens.
 #[derive(Debug)]
@@ -39,8 +39,8 @@ pub enum Event<'a> {
         /// Of the command first, then of each process that it started.
         diagnoses: &'a [Diagnosis],
     },
-    /// This is about to be sent, to end it.
-    Sends(Sent),
+    /// This signal is about to be sent, to end it.
+    Sends(Signal),
     /// Who outlives the command and holds its output open.
     LeftBehind(&'a [Holder]),
     /// Something could not be done, and the supervisor goes on without.

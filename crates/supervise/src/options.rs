@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use pipeclog_rescue::Limits;
-
-use crate::signal::Sent;
+use rustix::process::Signal;
 
 /// What to run, and what ends it.
 #[derive(Debug, Clone)]
@@ -20,7 +19,7 @@ pub struct Options {
     /// Ends it after this long in which no process of the tree has written anything.
     pub no_output: Option<Duration>,
     /// What ends it; [`crate::signal`] reads it.
-    pub signal: Sent,
+    pub signal: Signal,
     /// How long after the signal SIGKILL follows.
     pub kill_after: Option<Duration>,
     /// Who has the signal.

@@ -1,55 +1,18 @@
 //! Signals by name and number, real-time ones too, as timeout(1) reads and writes them.
 
-use std::fmt;
-
 pub use rustix::process::Signal;
 use rustix_libc_wrappers::process::SignalExt as _;
-
-/// What is sent to end a command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sent {
-    /// This signal.
-    Signal(Signal),
-    /// Nothing, which kill(2) calls signal 0 and a shell's trap EXIT.
-    Nothing,
-}
-
-impl Sent {
-    /// Reads a name or a number, 0 and EXIT among them, as [`of`] does.
-    #[must_use]
-    pub fn of(text: &str) -> Option<Self> {
-        let named = text.to_ascii_uppercase();
-        let is_exit = named.strip_prefix("SIG").unwrap_or(&named) == "EXIT";
-        match number(text) {
-            Some(0) => Some(Self::Nothing),
-            _ if is_exit => Some(Self::Nothing),
-            _ => of(text).map(Self::Signal),
-        }
-    }
-}
-
-/// Its name as timeout(1) has it, without SIG.
-impl fmt::Display for Sent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Signal(signal) => f.write_str(&name(*signal)),
-            Self::Nothing => f.write_str("EXIT"),
-        }
-    }
-}
-
-/// Of a code that a shell tells, the number of the signal alone.
-fn number(text: &str) -> Option<i32> {
-    let number = text.parse::<i32>().ok().filter(|number| *number >= 0)?;
-    Some(number & if number < 0xff { 0x7f } else { 0xff })
-}
 
 /// The signal of a name (TERM, SIGTERM, RTMIN+3, RTMAX-2, in any case) or of a number, be it that of a death by it (143). None for
 /// those that the C library keeps for itself, and for 0, which is no signal.
 #[must_use]
 pub fn of(text: &str) -> Option<Signal> {
-    if text.parse::<i32>().is_ok() {
-        return Signal::from_raw(number(text)?);
+    if let Ok(number) = text.parse::<i32>() {
+        if number < 0 {
+            return None;
+        }
+        // Of a code that a shell tells, the number of the signal alone.
+        return Signal::from_raw(number & if number < 0xff { 0x7f } else { 0xff });
     }
     let upper = text.to_ascii_uppercase();
     let name = upper.strip_prefix("SIG").unwrap_or(&upper);
@@ -127,12 +90,6 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(of(text).map(Signal::as_raw), number, "{text:?}");
-        }
-        for nothing in ["0", "128", "256", "EXIT", "sigexit"] {
-            assert_eq!(Sent::of(nothing), Some(Sent::Nothing), "{nothing:?}");
-        }
-        for neither in ["-128", "SIG", "65", ""] {
-            assert_eq!(Sent::of(neither), None, "{neither:?}");
         }
         for number in 1..=64 {
             if let Some(signal) = Signal::from_raw(number) {

@@ -9,7 +9,6 @@ use pipeclog_procscan::parse::Status;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Signal;
 
-use crate::signal::Sent;
 use crate::tree::Tree;
 
 /// Those that ask a program to end, as timeout(1) takes them, and those that a program may use as it likes.
@@ -57,18 +56,14 @@ pub(crate) enum Came {
 
 impl Signals {
     /// Blocks them in this thread, and in those it starts. What the caller had ignored (nohup) stays ignored.
-    pub(crate) fn block(also: Sent) -> io::Result<Self> {
+    pub(crate) fn block(also: Signal) -> io::Result<Self> {
         let before = SigSet::thread_get_mask()?;
         let ignored = std::fs::read("/proc/self/status")
             .ok()
             .and_then(|text| Status::parse(&text).ok())
             .map_or(0, |status| status.ignored);
         let is_ignored = |number: i32| ignored >> (number - 1) & 1 == 1;
-        let also = match also {
-            Sent::Signal(signal) => Some(signal),
-            Sent::Nothing => None,
-        };
-        let named = also.and_then(|also| Named::try_from(also.as_raw()).ok());
+        let named = Named::try_from(also.as_raw()).ok();
         let mut set = SigSet::empty();
         let wanted = PASSED_ON.into_iter().chain(named).chain([Named::SIGCONT]);
         for signal in wanted.filter(|signal| !is_ignored(*signal as i32)) {
@@ -80,8 +75,8 @@ impl Signals {
         for signal in set.iter().filter(|signal| !before.contains(*signal)) {
             added.add(signal);
         }
-        let real_time = also.filter(|also| named.is_none() && !is_ignored(also.as_raw()));
-        let real_time = real_time.map(RealTime::handle).transpose()?;
+        let is_real_time = named.is_none() && !is_ignored(also.as_raw());
+        let real_time = is_real_time.then(|| RealTime::handle(also)).transpose()?;
         Ok(Self {
             fd,
             added,
@@ -148,8 +143,9 @@ impl StopsHeld {
         Ok(Self { fd, added })
     }
 
-    /// Lets them come. One that came to the group before `started` was there has not reached it, and now does; one that came after is
-    /// the same there, since a signal that waits does so once. Whoever sent one here alone lets this process alone go on, and with it goes `started`.
+    /// Lets them come. One of the terminal's that came before `started` was there has not reached it, and now does; one that came after is
+    /// the same there, since a signal that waits does so once. One that somebody sent here alone is not for `started`: whoever lets this process go on
+    /// would leave that one stopped.
     pub(crate) fn let_come(self, started: &Tree) -> io::Result<()> {
         let mut came = Vec::new();
         while let Ok(Some(info)) = self.fd.read_signal() {
@@ -157,15 +153,15 @@ impl StopsHeld {
             let Ok(stop) = Named::try_from(number) else {
                 continue;
             };
-            // It has just been started, or has ended and is not reaped: the number is its own.
-            let _ = kill(started.leader(), stop);
+            if info.ssi_code == FROM_KERNEL {
+                // It has just been started, or has ended and is not reaped: the number is its own.
+                let _ = kill(started.leader(), stop);
+            }
             came.push(stop);
         }
         self.added.thread_unblock()?;
         for stop in came {
-            // Comes back when this process goes on.
             raise(stop)?;
-            let _ = kill(started.leader(), Named::SIGCONT);
         }
         Ok(())
     }

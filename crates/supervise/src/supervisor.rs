@@ -23,7 +23,6 @@ use crate::keeper::{self, KEEPER_COMMAND};
 use crate::lookout::{Lookout, Next};
 use crate::options::{OnDeadlock, Options, Whom};
 use crate::send;
-use crate::signal::Sent;
 use crate::signals::{Came, Signals, StopsHeld};
 use crate::silence::{CannotTell, Silence};
 use crate::standing::{Standing, ToldDeadlocks};
@@ -171,17 +170,20 @@ impl<'a> Supervisor<'a> {
         let mut woke = Instant::now();
         let end = loop {
             let now = self.age();
-            // Until the keeper has started the command, and once that is killed, there is nothing to look at.
-            let looks = !self.killed && self.leader != self.keeper();
             // Who looks at every switch of a busy tree looks at nothing else.
             let may_look = now >= next_look.if_told;
             let looks_at = match self.switches {
                 Told::Yes(_) if !may_look => next_look.if_told,
                 Told::Yes(_) | Told::NotYet | Told::No => next_look.at_last,
             };
-            let due = [looks.then_some(looks_at), self.kill_at, self.timeout_at()];
+            let due = [
+                (!self.killed).then_some(looks_at),
+                self.kill_at,
+                self.timeout_at(),
+            ];
             let due = due.into_iter().flatten().min();
             let wait = due.map(|due| due.saturating_sub(now));
+            let looks = !self.killed && self.leader != self.keeper();
             let is_told = self.wait(wait, may_look && looks)?;
             for came in self.signals.read() {
                 match came {
@@ -268,7 +270,7 @@ impl<'a> Supervisor<'a> {
         if self.kill_at.is_some_and(|at| self.age() >= at) {
             self.kill_at = None;
             self.killed = true;
-            (self.tell)(&Event::Sends(Sent::Signal(Signal::KILL)));
+            (self.tell)(&Event::Sends(Signal::KILL));
             return self.send(Signal::KILL);
         }
         if self.timeout_at().is_some_and(|at| self.age() >= at) {
@@ -307,10 +309,7 @@ impl<'a> Supervisor<'a> {
         self.ended_by = why;
         self.kill_at = kill_after.map(|after| self.age() + after);
         (self.tell)(&Event::Sends(self.options.signal));
-        match self.options.signal {
-            Sent::Signal(signal) => self.send(signal),
-            Sent::Nothing => Ok(()),
-        }
+        self.send(self.options.signal)
     }
 
     fn pass_on(&mut self, signal: Signal) -> Result<(), SuperviseError> {

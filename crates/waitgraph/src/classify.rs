@@ -6,13 +6,10 @@ use crate::analysis::Analysis;
 use crate::awaited::{Awaited, Full, What};
 use crate::channel::{Channel, End};
 use crate::class::Class;
-use crate::descriptor::Object;
 use crate::graph::Graph;
-use crate::leak;
 use crate::snapshot::{Pid, Process};
 use crate::wait::Wait;
-use crate::waiting::Waiting;
-use crate::world::{TaskId, has_exited};
+use crate::world::TaskId;
 
 /// What a deadlock is, and whose doing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -339,11 +336,11 @@ impl Scene<'_> {
     }
 
     fn empty_channel(&self) -> Option<Classified> {
-        let readers = self.in_order().flat_map(|id| {
-            let brings_data =
-                |a: &&Awaited| matches!(a.what, What::Data { .. } | What::Change { .. });
-            let awaited = self.awaited(id).filter(brings_data);
-            awaited.filter_map(move |a| Some((id, a.what.channel()?.clone(), a.wakers.clone())))
+        let readers = self.in_order().filter_map(|id| {
+            let a = self
+                .awaited(id)
+                .find(|a| matches!(a.what, What::Data { .. } | What::Change { .. }))?;
+            Some((id, a.what.channel()?.clone(), a.wakers.clone()))
         });
         let readers: Vec<_> = readers
             .filter(|(_, c, _)| !matches!(c, Channel::Eventfd { .. }))
@@ -375,14 +372,11 @@ impl Scene<'_> {
                 .collect()
         };
         let classified = |class| {
-            let giver = (class == Class::OwnWriteEnd)
-                .then(|| self.giver_of_both_ends(reader, channel))
-                .flatten();
             Some(Classified {
                 class: Some(class),
-                culprit: giver.unwrap_or(reader),
+                culprit: reader,
                 channel: Some(channel.clone()),
-                victim: giver.map(|_| reader),
+                victim: None,
             })
         };
         let builds = |pid: &Pid| {
@@ -396,10 +390,9 @@ impl Scene<'_> {
             None
         } else if holds_both.len() > 1 && holds_both.iter().any(builds) {
             classified(Class::JobserverTokens)
-        } else if (self.reads_only(reader, channel)
+        } else if self.reads_only(reader, channel)
             && !self.is_read_by_one_of(wakers, reader)
-            && !self.is_woken_by_threads(reader, wakers))
-            || self.outlives_its_writer(reader, channel, wakers)
+            && !self.is_woken_by_threads(reader, wakers)
         {
             classified(Class::OwnWriteEnd)
         } else {
@@ -421,71 +414,6 @@ impl Scene<'_> {
         ) && wakers.iter().any(|w| w.pid == reader.pid && *w != reader)
     }
 
-    /// Whether a child that may have written to this pipe has exited, and all that keeps the end of file from coming is `reader`'s own
-    /// process. A pipe that a program wakes itself by outlives its children too: one that a set of several names is that, unless it
-    /// is watched by edges, as those of a program in Go are and its runtime's own is not.
-    fn outlives_its_writer(
-        &self,
-        reader: TaskId,
-        channel: &Channel,
-        wakers: &BTreeSet<TaskId>,
-    ) -> bool {
-        let world = &self.analysis.world;
-        let Some((process, task)) = world.task(reader) else {
-            return false;
-        };
-        let by_edges = |epoll: u32| match process.table_of(task).get(epoll).map(|d| &d.object) {
-            Some(Object::Epoll { targets }) => {
-                let ino = match channel {
-                    Channel::Pipe { inode } => *inode,
-                    _ => return false,
-                };
-                let mut edges = targets.iter().filter(|t| t.events.edge_triggered());
-                edges.any(|t| t.file.ino == ino)
-            }
-            _ => false,
-        };
-        let is_told = match &task.wait {
-            Wait::Poll { .. } => {
-                let mut channels = self.awaited(reader).filter_map(|a| a.what.channel());
-                channels.all(|c| c == channel || matches!(c, Channel::Eventfd { .. }))
-            }
-            Wait::Epoll { fd, .. } => by_edges(*fd),
-            _ => false,
-        };
-        is_told
-            && wakers.iter().all(|w| w.pid == reader.pid)
-            && world.children(reader.pid).into_iter().any(has_exited)
-    }
-
-    /// Who gave a program both ends of what it reads: another one started it, and gave it the end to read as a
-    /// standard stream.
-    fn giver_of_both_ends(&self, reader: TaskId, channel: &Channel) -> Option<TaskId> {
-        let (read_end, _) = ends(channel)?;
-        let me = self.process(reader.pid)?;
-        let parent = self.process(me.ppid)?;
-        let readers = self.analysis.world.holding_processes(read_end);
-        let is_given = readers.get(&reader.pid)?.iter().any(|fd| *fd <= 2);
-        let is_another_program = me.exe.is_some() && parent.exe.is_some() && me.exe != parent.exe;
-        let giver = self.starter_of(reader.pid);
-        giver.filter(|_| is_given && is_another_program)
-    }
-
-    /// The parent, if it is one of those that hang here, or waits for this very child: whoever adopts orphans started none of them.
-    fn starter_of(&self, child: Pid) -> Option<TaskId> {
-        let me = self.process(child)?;
-        let parent = self.process(me.ppid)?;
-        let awaits_it = |w: &&Waiting| {
-            let mut awaited = w.awaited.iter();
-            awaited.any(|a| a.what == What::Exit { pid: child }) && parent.session == me.session
-        };
-        let member = self.in_order().find(|t| t.pid == parent.pid);
-        member.or_else(|| {
-            let mut threads = self.analysis.of_process(parent.pid);
-            threads.find(awaits_it).map(|w| w.task)
-        })
-    }
-
     /// Whether one of `wakers`, in another process, waits in turn for what `reader` would write: then neither lacks an end
     /// of file.
     fn is_read_by_one_of(&self, wakers: &BTreeSet<TaskId>, reader: TaskId) -> bool {
@@ -497,17 +425,15 @@ impl Scene<'_> {
         })
     }
 
-    /// A sibling of the reader, a program started by itself, that holds the write end at a number no program is given on purpose.
+    /// A sibling of the reader, another program, that holds the write end at a number no program is given on purpose.
     fn leaked_end(&self, reader: TaskId, channel: &Channel) -> Option<Classified> {
         let (_, write_end) = ends(channel)?;
         let me = self.process(reader.pid)?;
-        let parents_program = self.process(me.ppid).and_then(|parent| parent.exe.as_ref());
         let sibling = |pid: &Pid, fds: &BTreeSet<u32>| {
             self.process(*pid).is_some_and(|p| {
-                let was_started = parents_program.is_some() && p.exe.as_ref() != parents_program;
                 p.pid != me.pid
                     && p.ppid == me.ppid
-                    && (p.exe != me.exe || was_started)
+                    && p.exe != me.exe
                     && fds.iter().all(|fd| *fd > 2)
             })
         };
@@ -516,7 +442,7 @@ impl Scene<'_> {
             .iter()
             .find(|(pid, fds)| sibling(pid, fds))
             .map(|(pid, _)| *pid)?;
-        let culprit = self.starter_of(reader.pid).unwrap_or(reader);
+        let culprit = self.in_order().find(|t| t.pid == me.ppid).unwrap_or(reader);
         let victim = self.in_order().find(|t| t.pid == holder);
         Some(Classified {
             class: Some(Class::LeakedToSibling),
@@ -549,9 +475,7 @@ impl Scene<'_> {
         let program = self.process(child).map(program_name).unwrap_or_default();
         let (class, culprit) = if !parent_reads || READ_TO_THE_END.contains(&program.as_str()) {
             (Class::StdinNeverClosed, parent_task)
-        } else if BUFFERED.iter().any(|b| program.starts_with(b))
-            && self.answers_on_a_standard_stream(parent_task, child)
-        {
+        } else if BUFFERED.iter().any(|b| program.starts_with(b)) {
             (Class::StdioBufferStandoff, child_task)
         } else {
             (Class::CoprocessStandoff, parent_task)
@@ -571,20 +495,6 @@ impl Scene<'_> {
             channel,
             victim: Some(victim),
         })
-    }
-
-    /// Whether what `reader` waits for from `child` would come through a standard stream of it: what a program writes to other
-    /// descriptors, a socket of its own most of all, goes by no buffer of stdio.
-    fn answers_on_a_standard_stream(&self, reader: TaskId, child: Pid) -> bool {
-        let writes = |channel: &Channel| {
-            let end = ends(channel)
-                .map(|(_, write_end)| write_end)
-                .or_else(|| leak::write_end(channel))?;
-            let holders = self.analysis.world.holding_processes(end);
-            Some(holders.get(&child)?.iter().any(|fd| *fd <= 2))
-        };
-        let mut channels = self.awaited(reader).filter_map(|a| a.what.channel());
-        channels.any(|channel| writes(channel) == Some(true))
     }
 
     /// The thread of `waiter` that waits for `other`, those in a call of the kernel first.

@@ -172,7 +172,6 @@ pub(crate) fn why(
     victim: Option<&str>,
     channel: Option<&Channel>,
 ) -> String {
-    let given = victim.is_some();
     let victim = victim.unwrap_or("the other side");
     let channel = channel.map_or_else(|| "the channel".to_owned(), ToString::to_string);
     match class {
@@ -210,11 +209,6 @@ pub(crate) fn why(
         }
         Some(Class::SocketpairFull | Class::SinkStalled) => {
             format!("{culprit} does not read {channel}, and {victim} waits for it to")
-        }
-        Some(Class::OwnWriteEnd) if given => {
-            format!(
-                "{culprit} let {victim} inherit the write end of the very {channel} that {victim} reads to its end"
-            )
         }
         Some(Class::OwnWriteEnd) => {
             format!("{culprit} holds the write end of the very {channel} that it reads to its end")

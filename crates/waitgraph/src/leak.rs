@@ -250,7 +250,7 @@ fn slept(looks: &[Snapshot], pid: Pid) -> bool {
     })
 }
 
-pub(crate) fn write_end(channel: &Channel) -> Option<End> {
+fn write_end(channel: &Channel) -> Option<End> {
     match channel {
         Channel::Pipe { inode } => Some(End::PipeWrite(*inode)),
         // A socket's other side is closed by its last holder too, and so is a terminal's: its master reads EIO then.

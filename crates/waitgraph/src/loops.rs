@@ -128,23 +128,12 @@ fn through(analysis: &Analysis<'_>, graph: &Graph, id: TaskId, step: Step) -> Op
             .task(*id)
             .is_some_and(|(p, t)| is_reaper(p, t))
     };
-    let only = |tells: &dyn Fn(&TaskId) -> bool| next.iter().copied().filter(tells).collect();
-    let tellers = [
-        only(&|id| !reaps(id) && waits_by_itself(analysis, *id)),
-        only(&|id| !reaps(id)),
-    ];
+    let others = next.iter().copied().filter(|id| !reaps(id)).collect();
     let shortest = graph.cycle_by(id, &next)?;
-    let told = tellers.iter().find_map(|tellers| {
-        let told = graph.cycle_by(id, tellers);
-        told.filter(|c| c.len() <= shortest.len())
-    });
-    told.or(Some(shortest))
-}
-
-/// Whether a thread waits for more than locks, eventfds, and the exit of a child that any thread of its process may be told of.
-fn waits_by_itself(analysis: &Analysis<'_>, id: TaskId) -> bool {
-    let mut awaited = analysis.waiting(id).into_iter().flat_map(|w| &w.awaited);
-    awaited.any(|a| !matches!(a.what, What::Futex | What::ChildSignal) && !is_eventfd(&a.what))
+    let without = graph.cycle_by(id, &others);
+    without
+        .filter(|c| c.len() <= shortest.len())
+        .or(Some(shortest))
 }
 
 /// Those who can end a wait from the other side of its channel. Holders of one's own side are wakers too (a shutdown, an

@@ -201,19 +201,12 @@ fn one(analysis: &Analysis<'_>, id: TaskId, awaited: &Awaited) -> String {
             format!("waits for {} ({channel})", place(channel))
         }
         What::Change { channel, .. } => format!(
-            "waits for something to happen at {}, {} whose other end {} {}",
+            "waits for something to happen at {}, {} whose other end {} holds",
             place(channel),
             noun(channel),
-            only(world, &wakers, id),
-            if wakers.len() > 1 { "hold" } else { "holds" }
+            only(world, &wakers, id)
         ),
         What::Exit { pid } => format!("waits for {} to exit", name_of(world, *pid)),
-        What::ChildSignal if wakers.len() > 1 => {
-            format!(
-                "waits for one of its children, {}, to exit",
-                names_of(world, &wakers)
-            )
-        }
         What::ChildSignal => format!("waits for its child {} to exit", names_of(world, &wakers)),
         What::Futex => futex(world, id),
         What::Vfork { pid } => format!(

@@ -78,7 +78,7 @@ pub enum Wait {
         set: Option<Vec<PollEntry>>,
         /// How long.
         timeout: Timeout,
-        /// The signals that are blocked meanwhile, where ppoll or pselect6 gave a mask to wait under.
+        /// Signals that may end it besides those unblocked anyway (ppoll and pselect6 give a mask to wait under).
         mask: Option<SignalSet>,
         /// The call's name.
         call: String,

@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::awaited::{Assumption, Awaited, Break, BreakKind, Runtime, What};
 use crate::channel::Channel;
-use crate::descriptor::Object;
-use crate::snapshot::{Freezer, GoProgram, Pid, PosixTimers, Process, Signals, State, Task};
+use crate::snapshot::{Freezer, Pid, PosixTimers, Process, Signals, State, Task};
 use crate::terminal::Use;
 use crate::wait::{SignalSet, Syscall, Timeout, Wait};
 use crate::world::{TaskId, World, live_tasks};
@@ -249,26 +248,15 @@ fn child_tasks(world: &World<'_>, process: &Process) -> Vec<TaskId> {
 /// course, may well sleep until that signal comes: `Event().wait()` or a self-pipe beside a SIGTERM handler. Where a runtime
 /// handles them whatever the program does, so may one in which everybody sleeps on locks and eventfds alone: a Java server's
 /// latch, Ruby's `sleep`, a Go program in `signal.Notify` (Go itself ends one in which nobody waits for a signal either).
-///
-/// One whose call asks for a signal by name may wait for it whatever else it waits for: a supervisor that will be told to end, above
-/// a helper that has nothing to do. But not while somebody waits for room: then there is something to do, and it is not done.
 pub(crate) fn note_awaited_signals(world: &World<'_>, waits: &mut [Waiting]) {
-    let behind_with_room = behind_with_room(waits);
     let mut reaches_out: BTreeSet<Pid> = BTreeSet::new();
     let mut has_channels: BTreeSet<Pid> = BTreeSet::new();
     for waiting in waits.iter().filter(|w| w.helper_of.is_none()) {
         let pid = waiting.task.pid;
-        // Every program in Go catches SIGCHLD, and one that waits for a child does so in waitid(2).
-        let is_go = world
-            .process(pid)
-            .is_some_and(|p| p.go_program == GoProgram::Yes);
-        let by_habit = |a: &&Awaited| is_go && a.what == What::ChildSignal;
-        let awaited = || waiting.awaited.iter().filter(|a| !by_habit(a));
-        let mut wakers = awaited().flat_map(|a| &a.wakers);
-        if !waiting.breaks.is_empty() || wakers.any(|w| w.pid != pid) {
+        if !waiting.breaks.is_empty() || waiting.wakers().iter().any(|w| w.pid != pid) {
             reaches_out.insert(pid);
         }
-        if !awaited().all(|a| is_own_lock(&a.what)) {
+        if !waiting.awaited.iter().all(|a| is_own_lock(&a.what)) {
             has_channels.insert(pid);
         }
     }
@@ -281,59 +269,15 @@ pub(crate) fn note_awaited_signals(world: &World<'_>, waits: &mut [Waiting]) {
         let Some(process) = world.process(pid) else {
             continue;
         };
-        let why = if !reaches_out.contains(&pid) && may_wait_for_one(process) {
-            "sleeps on its own objects and handles signals, one of which it may be waiting for"
-        } else if !behind_with_room.contains(&pid) && asks_for_a_signal(process, waiting) {
-            "waits for a signal that no child sends"
-        } else {
-            ""
-        };
-        if !why.is_empty() {
+        if !reaches_out.contains(&pid) && may_wait_for_one(process) {
+            let why =
+                "sleeps on its own objects and handles signals, one of which it may be waiting for";
             waiting.breaks(BreakKind::External, why);
         } else if is_first_on_a_lock(waiting.task, process) && handles_signals_on_purpose(process) {
             let assumption = Assumption::NoSignalAwaited { pid };
             waiting.assumptions.insert(assumption);
         }
     }
-}
-
-/// Processes that wait for room in a channel, or that could make some for others who do.
-fn behind_with_room(waits: &[Waiting]) -> BTreeSet<Pid> {
-    let full = waits.iter().flat_map(|waiting| {
-        let full = waiting.awaited.iter().filter(|a| a.what.shows_full());
-        full.flat_map(|a| a.wakers.iter().chain([&waiting.task]))
-    });
-    full.map(|task| task.pid).collect()
-}
-
-/// Whether it asks for signals besides SIGCHLD: by a set for sigwait(3) with one that has no handler, so that it is there on
-/// purpose; by a signalfd beside what it polls; or by the mask of a ppoll or pselect6, given so that a handled signal comes in no other
-/// moment. make(1) gives one too, and waits for a token in a pipe of its own.
-fn asks_for_a_signal(process: &Process, waiting: &Waiting) -> bool {
-    let caught = caught_by(process);
-    let is_telling = |set: SignalSet| TELLING.iter().any(|n| set.has(*n));
-    let is_its_own = |a: &Awaited| a.wakers.iter().any(|w| w.pid == process.pid);
-    let has_signalfd = |task: &Task| {
-        let mut objects = process.table_of(task).known().iter().map(|d| &d.object);
-        objects.any(|o| matches!(o, Object::Signalfd { mask } if is_telling(*mask)))
-    };
-    let is_masked = |task: &Task| match task.wait {
-        Wait::Poll {
-            mask: Some(blocked),
-            ..
-        } => {
-            handles_signals_on_purpose(process)
-                && is_telling(caught.without(blocked))
-                && !waiting.awaited.iter().any(is_its_own)
-        }
-        _ => false,
-    };
-    let mut tasks = process.tasks.iter().filter(|t| t.tid == waiting.task.tid);
-    tasks.any(|task| match &task.wait {
-        Wait::Signal { awaited, .. } => is_telling(awaited.without(caught)),
-        Wait::Poll { .. } | Wait::Epoll { .. } => is_masked(task) || has_signalfd(task),
-        _ => false,
-    })
 }
 
 /// Whether a program's first thread, to which runtimes leave its signals, sleeps on a lock: it may wait there for others to end, or for a
@@ -355,12 +299,11 @@ pub(crate) fn handles_signals_on_purpose(process: &Process) -> bool {
         && process.comm.as_bytes() != b"expect"
 }
 
-/// SIGHUP, SIGUSR1, SIGUSR2, SIGTERM, SIGIO: what one process tells another by.
-const TELLING: [u32; 5] = [SignalSet::HUP, 10, 12, SignalSet::TERM, 29];
-
+/// SIGHUP, SIGUSR1, SIGUSR2, SIGTERM, SIGIO.
 fn handles_telling_signals(process: &Process) -> bool {
+    let telling = [SignalSet::HUP, 10, 12, SignalSet::TERM, 29];
     let caught = caught_by(process);
-    TELLING.iter().any(|n| caught.has(*n))
+    telling.iter().any(|n| caught.has(*n))
 }
 
 fn caught_by(process: &Process) -> SignalSet {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anstream::eprintln;
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
-use pipeclog_procscan::{STALL_WINDOW, Scanner, Selection};
+use pipeclog_procscan::{Scanner, Selection};
 use pipeclog_waitgraph::Untrusted;
 use pipeclog_waitgraph::diagnose::looks_that_show_most;
 use pipeclog_waitgraph::report::{Finding, Report};
@@ -80,6 +80,9 @@ enum Format {
 /// What was found was told, and the scenario that was asked for has not its graph.
 const NO_SAME_GRAPH: u8 = 5;
 
+/// A window over which a reader that does not read is told.
+const WINDOW: Duration = Duration::from_millis(1200);
+
 pub(crate) fn run(args: &DiagnoseArgs) -> anyhow::Result<ExitCode> {
     anyhow::ensure!(
         args.out.is_none() || args.format == Format::Openmetrics,
@@ -102,14 +105,20 @@ pub(crate) fn run(args: &DiagnoseArgs) -> anyhow::Result<ExitCode> {
     if args.redact {
         redact::redact(&mut looks);
     }
+    if let Some(path) = &args.save {
+        run::replace(path, &bundle::save(&looks)?)?;
+        eprintln!(
+            "pipeclog: saved {} looks to {}",
+            looks.len(),
+            path.display()
+        );
+    }
     let diagnoses = diagnoses(&looks, &targets);
-    // The verdict first: a file that cannot be written must not hide it.
-    let told = match args.format {
-        Format::Openmetrics => openmetrics::write(args.out.as_deref(), &diagnoses, &looks),
-        _ => tell(args, &diagnoses),
-    };
-    save(args, &looks)?;
-    told?;
+    if args.format == Format::Openmetrics {
+        openmetrics::write(args.out.as_deref(), &diagnoses, &looks)?;
+    } else {
+        tell(args, &diagnoses)?;
+    }
     if diagnoses.is_empty() {
         return Ok(tell_what_is_missing(&looks));
     }
@@ -138,19 +147,6 @@ pub(crate) fn run(args: &DiagnoseArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(code(found.unwrap_or(Finding::Nothing))))
 }
 
-fn save(args: &DiagnoseArgs, looks: &[Snapshot]) -> anyhow::Result<()> {
-    let Some(path) = &args.save else {
-        return Ok(());
-    };
-    run::replace(path, &bundle::save(looks)?)?;
-    eprintln!(
-        "pipeclog: saved {} looks to {}",
-        looks.len(),
-        path.display()
-    );
-    Ok(())
-}
-
 fn diagnoses(looks: &[Snapshot], targets: &[Pid]) -> Vec<Diagnosis> {
     match targets {
         [] => diagnose_all(looks),
@@ -177,7 +173,7 @@ fn look(args: &DiagnoseArgs, targets: &[Pid]) -> anyhow::Result<Vec<Snapshot>> {
         looks.first().is_none_or(|first| missing(first).is_some())
             || (!targets.is_empty() && targets.iter().all(settled))
     };
-    let mut looks = scanner.watch(&selection, args.look.unwrap_or(STALL_WINDOW), is_settled)?;
+    let mut looks = scanner.watch(&selection, args.look.unwrap_or(WINDOW), is_settled)?;
     if let Some(missing) = looks.first().and_then(missing) {
         anyhow::bail!(
             "failed to find process {missing}: it has ended, is a thread of the kernel (which holds no pipe) or of another process, or /proc \

@@ -46,12 +46,10 @@ pub(crate) fn run(args: &Prove) -> anyhow::Result<ExitCode> {
     // The workers end before anything is shown: a reader that has enough ends this process.
     drop(pool);
     let results = Results::of_cells(cells.into_iter().flatten().collect());
-    // The results first: a file that cannot be written must not hide them.
-    let code = show(&results.cells);
     if let Some(path) = &args.json {
         run::write_json(path, &results)?;
     }
-    Ok(code)
+    Ok(show(&results.cells))
 }
 
 /// The trials that the arguments name. A filter that fits none is an error, or a slip of the pen would pass as proof.

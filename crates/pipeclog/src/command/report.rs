@@ -96,12 +96,11 @@ pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
         Some(path) => read(path)?,
         None => measure::all(effort(args), run::jobs(args.jobs))?,
     };
-    // The results first: a file that cannot be written must not hide them.
-    prove::show(&results.cells);
     write_all(args.format, &output, &results)?;
     if let Some(path) = &json {
         run::write_json(path, &results)?;
     }
+    prove::show(&results.cells);
     println!("the report is in {}", output.display());
     Ok(if results.all_as_expected() {
         ExitCode::SUCCESS

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use pipeclog_procscan::limits::PipeLimitFiles;
-use pipeclog_procscan::{STALL_WINDOW, Scanner, Selection};
+use pipeclog_procscan::{Scanner, Selection};
 use pipeclog_rescue::spool::JOURNAL;
 use pipeclog_rescue::{
     Action, Deed, Ended, Event, Failure, Limits, Mode, Resumed, Session, Spool, SpoolError,
@@ -160,10 +160,7 @@ fn mode(args: &RescueArgs) -> Mode {
 
 fn close_leaked(args: &RescueArgs, target: Pid) -> anyhow::Result<ExitCode> {
     let mut scanner = Scanner::new("/proc")?;
-    // A leak that its reader polls for shows over a window alone.
-    let looks = scanner.watch(&Selection::Tree(vec![target]), STALL_WINDOW, |looks| {
-        looks.len() > 1 && pipeclog_rescue::is_leak(looks, target)
-    })?;
+    let looks = scanner.scan_twice(&Selection::Tree(vec![target]))?;
     if looks.iter().all(|look| look.process(target).is_none()) {
         return Err(Failure::NoProcess(target).into());
     }

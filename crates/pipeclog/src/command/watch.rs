@@ -15,7 +15,6 @@ use clap::{Args, ValueEnum};
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal, raise};
 use pipeclog_rescue::Mode;
-use pipeclog_supervise::signal::Sent;
 use pipeclog_supervise::{
     Account, EndedBy, Ending, Event, Holder, OnDeadlock, Options, Whom, Whose,
 };
@@ -46,9 +45,9 @@ pub(crate) struct WatchArgs {
     /// Send SIGKILL if it still runs this long after the signal that ends it; after a deadlock, 5 s without this.
     #[arg(long, short, value_name = "DURATION", value_parser = duration)]
     kill_after: Option<Duration>,
-    /// What ends it: a name (TERM, SIGTERM, RTMIN+3, RTMAX-2) or a number; 0 (EXIT) sends nothing, so that only --kill-after ends it.
+    /// What ends it: a name (TERM, SIGTERM, RTMIN+3, RTMAX-2) or a number.
     #[arg(long, short, value_name = "SIGNAL", default_value = "TERM", value_parser = signal)]
-    signal: Sent,
+    signal: pipeclog_supervise::signal::Signal,
     /// Signal the command alone, and not what it started. (The terminal is the command's with and without this.)
     #[arg(long, short)]
     foreground: bool,
@@ -65,7 +64,7 @@ pub(crate) struct WatchArgs {
     /// three seconds, and ends nothing; only `rescue` acts on it, where a full channel can be made larger.
     #[arg(long, value_name = "WHAT", value_enum, default_value_t = Reaction::Kill)]
     on_deadlock: Reaction,
-    /// Where --on-deadlock dump writes what was seen [default: pipeclog-watch-PID.json]; refused without that.
+    /// Where --on-deadlock dump writes what was seen [default: pipeclog-watch-PID.json].
     #[arg(long, value_name = "FILE")]
     dump: Option<PathBuf>,
     /// Annotate what is found for a workflow, on stderr.
@@ -235,7 +234,7 @@ fn tell(args: &WatchArgs, event: &Event<'_>, teller: &mut Teller) {
                 let name = args.command.first().map(|name| name.as_bytes());
                 teller.say(&format!(
                     "sending signal {} to command '{}'",
-                    signal,
+                    pipeclog_supervise::signal::name(*signal),
                     Untrusted::from(name.unwrap_or_default()).terminal(80),
                 ));
             }
@@ -394,8 +393,8 @@ fn die_of(signal: Signal) {
     let _ = raise(signal);
 }
 
-fn signal(text: &str) -> Result<Sent, String> {
-    Sent::of(text).ok_or_else(|| {
+fn signal(text: &str) -> Result<pipeclog_supervise::signal::Signal, String> {
+    pipeclog_supervise::signal::of(text).ok_or_else(|| {
         format!("{text:?} is no signal: write a name (TERM, RTMIN+3) or a number, as `kill -l` lists them")
     })
 }

@@ -340,18 +340,3 @@ fn a_user_who_may_start_no_thread_more_has_everything_looked_at_and_is_told_that
     assert_eq!(watch.code, 125, "{watch:?}");
     assert!(watch.stderr.contains("ulimit -u"), "{watch:?}");
 }
-
-#[test]
-fn a_file_that_cannot_be_written_hides_no_verdict_and_is_no_success() {
-    let ran = shell(
-        "sleep 600 & for option in --save --repro '--format openmetrics --out'; do pipeclog diagnose $option /dev/full $!; echo $?; done; kill $!",
-    );
-    let codes: Vec<&str> = ran.stdout.lines().filter(|line| line.len() == 1).collect();
-    assert_eq!(codes, ["2", "5", "2"], "{ran:?}");
-    assert_eq!(ran.stdout.matches("waiting: sleep (").count(), 2, "{ran:?}");
-    assert_eq!(
-        ran.stderr.matches("failed to write /dev/full").count(),
-        3,
-        "{ran:?}"
-    );
-}

@@ -117,14 +117,3 @@ fn a_reader_that_has_enough_ends_it_quietly_however_often() {
     let ran = shell("for run in 1 2 3; do pipeclog prove sequential-read/65537/p | head -1; done");
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran:?}");
 }
-
-#[test]
-fn results_that_cannot_be_written_are_shown_all_the_same() {
-    let ran = pipeclog(&["prove", "--json", "/dev/full", "waiting-outside/threads"]);
-    assert_eq!(ran.code, 2, "{ran:?}");
-    assert!(
-        ran.stdout.contains("1 trial as expected")
-            && ran.stderr.contains("failed to write /dev/full"),
-        "{ran:?}"
-    );
-}

@@ -5,11 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use pipeclog_waitgraph::awaited::{Full, What};
 use pipeclog_waitgraph::certificate::Member;
 use pipeclog_waitgraph::channel::Channel;
-use pipeclog_waitgraph::class::Class;
 use pipeclog_waitgraph::report::{Report, ReportMember};
 use pipeclog_waitgraph::snapshot::{
-    ChildSet, Descriptor, FifoMode, FileId, Object, Peer, Pid, Process, Snapshot, State, Timeout,
-    Wait,
+    ChildSet, Descriptor, FifoMode, FileId, Object, Peer, Pid, Process, Snapshot, State, Wait,
 };
 
 use super::{Act, CannotAct, act};
@@ -25,14 +23,6 @@ pub(super) fn of_deadlock(report: &Report, look: &Snapshot) -> Result<Act, Canno
         .as_ref()
         .ok_or_else(|| CannotAct::new("there is no certificate"))?;
     let core = shape::core(report, certificate);
-    if core
-        .iter()
-        .any(|member| is_beside_a_reaper(member, &core, look))
-    {
-        return Err(CannotAct::new(
-            "the Java runtime's own wait for a child is in it beside the program's wait, and chatty has no runtime",
-        ));
-    }
     let mut stage = Stage::new(report, look, core.iter().map(|member| member.task.pid));
     for member in &core {
         for awaited in &member.awaited {
@@ -46,20 +36,6 @@ pub(super) fn of_deadlock(report: &Report, look: &Snapshot) -> Result<Act, Canno
         stage.add_member(member)?;
     }
     stage.act(Told::Deadlocked)
-}
-
-/// Whether a thread of the program's waits beside that in which the Java runtime waits for a child: which of them is to blame goes by
-/// whose they are.
-fn is_beside_a_reaper(member: &Member, core: &[&Member], look: &Snapshot) -> bool {
-    let is_reaper = |other: &&&Member| {
-        let process = look.process(other.task.pid);
-        let mut tasks = process.into_iter().flat_map(|process| &process.tasks);
-        let task = tasks.find(|task| task.tid == other.task.tid);
-        task.is_some_and(|task| task.comm.as_bytes().starts_with(b"process reaper"))
-    };
-    let of_process = || core.iter().filter(|m| m.task.pid == member.task.pid);
-    let reapers = of_process().filter(is_reaper).count();
-    reapers > 0 && !matches!(member.wait, Wait::Futex { .. }) && !is_reaper(&&member)
 }
 
 /// A chain of which each waits for the next, and the last for nobody here.
@@ -86,40 +62,6 @@ pub(super) fn of_chain(report: &Report, look: &Snapshot, told: Told) -> Result<A
     }
     stage.act(told)
 }
-
-/// A writer, and a reader that lives and does not read. What the reader does instead stands in no look, but that it comes back from it.
-pub(super) fn of_stall(report: &Report, look: &Snapshot) -> Result<Act, CannotAct> {
-    let told: Vec<&ReportMember> = report.members.iter().filter(|m| m.in_loop).collect();
-    let [writer, reader] = told.as_slice() else {
-        return Err(CannotAct::new(
-            "it is not told of a writer and a reader alone",
-        ));
-    };
-    let pids = [writer, reader].map(|member| member.actor.task.pid);
-    let mut stage = Stage::new(report, look, pids.into_iter());
-    stage.add_channels(writer.channel.as_ref());
-    stage.add_writer(writer)?;
-    let now_and_then = || Watched {
-        timeout_s: Some(COMES_BACK_S),
-        ..Watched::default()
-    };
-    let reader = reader.actor.task.pid;
-    if report.class == Some(Class::BackPressureForgotten) {
-        let set = now_and_then();
-        stage.add_thread(reader, Sleep::Epoll { set });
-    } else {
-        let set = now_and_then();
-        stage.add_thread(reader, Sleep::Poll { set });
-    }
-    // Whoever does nothing but sleep for a while polls for an exit.
-    if report.class == Some(Class::UnreadStream) {
-        stage.add_thread(reader, Sleep::Park {});
-    }
-    stage.act(Told::Stalled)
-}
-
-/// Longer than a trial: in a trial nothing else may move while a stall is looked at.
-const COMES_BACK_S: u32 = 3_600;
 
 /// What the kernel knows a channel by, from whichever side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -185,8 +127,6 @@ struct Stage<'a> {
     /// Of a chain, its order: one that none of them has started is started by the one that waits for it.
     chain: Vec<Pid>,
     threads: BTreeMap<Pid, Vec<Sleep>>,
-    /// Those whom the end of a child wakes, whatever they wait in.
-    handlers: BTreeSet<Pid>,
     /// What the channels held, where that was looked into.
     capacities: BTreeMap<u64, u64>,
 }
@@ -204,7 +144,6 @@ impl<'a> Stage<'a> {
             channels: Vec::new(),
             chain: Vec::new(),
             threads: BTreeMap::new(),
-            handlers: BTreeSet::new(),
             capacities: capacities.collect(),
         }
     }
@@ -237,11 +176,7 @@ impl<'a> Stage<'a> {
 
     fn add_member(&mut self, member: &Member) -> Result<(), CannotAct> {
         let pid = member.task.pid;
-        let sleep = self.sleep_of(member)?;
-        if is_woken_by_child_signal(member) && sleep != Some(Sleep::ChildSignal {}) {
-            self.handlers.insert(pid);
-        }
-        if let Some(sleep) = sleep {
+        if let Some(sleep) = self.sleep_of(member)? {
             self.add_thread(pid, sleep);
         }
         Ok(())
@@ -254,7 +189,7 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// What a member of a deadlock sleeps in; nothing of a thread beside the first that waits for others of its own process alone.
+    /// What a member of a deadlock sleeps in; nothing of a thread beside the first that waits for others of its own process.
     fn sleep_of(&self, member: &Member) -> Result<Option<Sleep>, CannotAct> {
         let pid = member.task.pid;
         let children = || -> Result<Vec<usize>, CannotAct> {
@@ -267,19 +202,17 @@ impl<'a> Stage<'a> {
                 });
             exits.map(|child| self.child(pid, child)).collect()
         };
-        let for_signal = || is_woken_by_child_signal(member);
+        let for_signal = || member.awaited.iter().any(|a| a.what == What::ChildSignal);
         let sleep = match &member.wait {
             Wait::Futex { .. } => {
-                let futex = member.awaited.iter().filter(|a| a.what == What::Futex);
-                let mut wakers = futex.flat_map(|a| &a.wakers);
+                let mut wakers = member.awaited.iter().flat_map(|a| &a.wakers);
                 if wakers.any(|waker| waker.pid != pid) {
                     return Err(CannotAct::new(format!(
                         "process {pid} waits for a futex that another process shares"
                     )));
                 }
                 // Which thread is the first one says whose the others are: a feeder, or a program's own.
-                let is_first = member.task.tid.0 == pid.0;
-                return Ok((is_first || for_signal()).then_some(Sleep::Park {}));
+                return Ok((member.task.tid.0 == pid.0).then_some(Sleep::Park {}));
             }
             Wait::Read { fd, .. } => Sleep::Read {
                 end: self.end(member, *fd, Side::Reads)?,
@@ -315,13 +248,17 @@ impl<'a> Stage<'a> {
             },
             other => return Err(unknown_call(pid, other)),
         };
+        if for_signal() && !matches!(sleep, Sleep::ChildSignal {}) {
+            return Err(CannotAct::new(format!(
+                "process {pid} would be woken by SIGCHLD too, in a call that waits for something else"
+            )));
+        }
         Ok(Some(sleep))
     }
 
     fn watched(&self, member: &Member, exits: Vec<usize>) -> Result<Watched, CannotAct> {
         let mut set = Watched {
             exits,
-            edge_triggered: self.is_edge_triggered(member)?,
             ..Watched::default()
         };
         for awaited in &member.awaited {
@@ -340,25 +277,13 @@ impl<'a> Stage<'a> {
                 ends.push(end);
             }
         }
-        let is_empty = set.data.is_empty() && set.room.is_empty() && set.exits.is_empty();
-        if is_empty && !is_woken_by_child_signal(member) {
+        if set == Watched::default() {
             return Err(CannotAct::new(format!(
                 "process {} polls what only its own threads can change",
                 member.task.pid
             )));
         }
         Ok(set)
-    }
-
-    fn is_edge_triggered(&self, member: &Member) -> Result<bool, CannotAct> {
-        let Wait::Epoll { fd, .. } = &member.wait else {
-            return Ok(false);
-        };
-        let descriptor = self.descriptor(member, *fd)?;
-        Ok(match descriptor.map(|descriptor| &descriptor.object) {
-            Some(Object::Epoll { targets }) => targets.iter().any(|t| t.events.edge_triggered()),
-            _ => false,
-        })
     }
 
     /// One member of a chain; `next` is whom it waits for.
@@ -375,22 +300,6 @@ impl<'a> Stage<'a> {
             (_, None, State::Stopped | State::Traced) => Sleep::Stop {},
             (Wait::Sleep { .. }, None, _) => Sleep::Nap {},
             (Wait::Accept { .. }, None, _) => Sleep::Accept {},
-            (
-                Wait::Poll { timeout, .. }
-                | Wait::Epoll { timeout, .. }
-                | Wait::Futex { timeout, .. },
-                None,
-                _,
-            ) if *timeout != Timeout::Never => {
-                let set = Watched {
-                    timeout_s: Some(COMES_BACK_S),
-                    ..Watched::default()
-                };
-                match &task.wait {
-                    Wait::Epoll { .. } => Sleep::Epoll { set },
-                    _ => Sleep::Poll { set },
-                }
-            }
             (Wait::Read { fd, .. }, Some(_), _) => Sleep::Read {
                 end: end(*fd, Side::Reads)?,
             },
@@ -417,33 +326,6 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    /// Who waits for room at the channel of a stall.
-    fn add_writer(&mut self, member: &ReportMember) -> Result<(), CannotAct> {
-        let pid = member.actor.task.pid;
-        let process = self.process(pid)?;
-        let found = process
-            .tasks
-            .iter()
-            .find(|t| t.tid == member.actor.task.tid);
-        let task = found.ok_or_else(|| CannotAct::new("a thread of it is not in the look"))?;
-        let descriptor = member.fd.and_then(|fd| process.table_of(task).get(fd));
-        let end = || self.end_of(process, descriptor, Side::Writes);
-        let room = || -> Result<Watched, CannotAct> {
-            Ok(Watched {
-                room: vec![end()?],
-                ..Watched::default()
-            })
-        };
-        let sleep = match &task.wait {
-            Wait::Write { .. } => Sleep::Write { end: end()? },
-            Wait::Poll { .. } => Sleep::Poll { set: room()? },
-            Wait::Epoll { .. } => Sleep::Epoll { set: room()? },
-            wait => return Err(unknown_call(pid, wait)),
-        };
-        self.add_thread(pid, sleep);
-        Ok(())
-    }
-
     fn child(&self, parent: Pid, child: Pid) -> Result<usize, CannotAct> {
         let is_child = self.process(child)?.ppid == parent;
         let at = self.cast.iter().position(|pid| *pid == child);
@@ -462,15 +344,10 @@ impl<'a> Stage<'a> {
     /// The end that a member waits at by one of its descriptors; of one that is open both ways, `side`.
     fn end(&self, member: &Member, fd: u32, side: Side) -> Result<End, CannotAct> {
         let process = self.process(member.task.pid)?;
-        // An epoll set keeps the number that was registered, which may be another file's by now.
-        self.end_of(process, self.descriptor(member, fd)?, side)
-    }
-
-    fn descriptor(&self, member: &Member, fd: u32) -> Result<Option<&'a Descriptor>, CannotAct> {
-        let process = self.process(member.task.pid)?;
         let task = process.tasks.iter().find(|t| t.tid == member.task.tid);
         let table = task.map_or(&process.table, |task| process.table_of(task));
-        Ok(table.get(fd))
+        // An epoll set keeps the number that was registered, which may be another file's by now.
+        self.end_of(process, table.get(fd), side)
     }
 
     fn end_of(
@@ -548,7 +425,6 @@ impl<'a> Stage<'a> {
             parts.push(Part {
                 name: None,
                 parent: None,
-                handles_child_signal: false,
                 holds: Vec::new(),
                 threads: vec![Sleep::Wait { child: None }],
             });
@@ -564,18 +440,12 @@ impl<'a> Stage<'a> {
             parts.push(Part {
                 name: plain_name(process),
                 parent: place.map(shift).or((host == 1).then_some(0)),
-                handles_child_signal: self.handlers.contains(pid),
                 holds: self.holds(process).into_iter().collect(),
                 threads,
             });
         }
         Ok(parts)
     }
-}
-
-/// By a handler, or because that is all that it waits for.
-fn is_woken_by_child_signal(member: &Member) -> bool {
-    member.awaited.iter().any(|a| a.what == What::ChildSignal)
 }
 
 fn renumber(sleep: &mut Sleep, shift: &impl Fn(usize) -> usize) {

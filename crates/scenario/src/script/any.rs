@@ -143,21 +143,16 @@ fn any_knot() -> impl Strategy<Value = Knot> {
         Just(Medium::Pty {}),
     ];
     let side = prop_oneof![Just(Side::Reads), Just(Side::Writes)];
-    let name = proptest::option::of("[a-z]{1,9}");
-    let timeout_s = any::<Option<u32>>();
-    (medium, side, name, timeout_s).prop_map(|(medium, side, name, timeout_s)| {
+    (medium, side, proptest::option::of("[a-z]{1,9}")).prop_map(|(medium, side, name)| {
         let end = End { channel: 0, side };
         let set = Watched {
             data: vec![end],
             exits: vec![1],
-            timeout_s,
-            edge_triggered: timeout_s.is_none(),
             ..Watched::default()
         };
         let part = |parent, threads| Part {
             name: name.clone(),
             parent,
-            handles_child_signal: timeout_s.is_some(),
             holds: vec![end],
             threads,
         };

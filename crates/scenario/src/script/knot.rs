@@ -72,9 +72,6 @@ pub struct Part {
     /// The index of the process that starts it; none of the first, and one before its own of the others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<usize>,
-    /// Whether it handles SIGCHLD, as event loops and most shells do: the end of a child then wakes each of its threads.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub handles_child_signal: bool,
     /// The ends that it holds, each once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub holds: Vec<End>,
@@ -129,7 +126,7 @@ pub enum Sleep {
     Stop {},
 }
 
-/// What a poll or epoll set watches. A set of nothing, without a timeout, watches an eventfd by which the process could wake itself.
+/// What a poll or epoll set watches.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Watched {
@@ -142,12 +139,6 @@ pub struct Watched {
     /// For the exit of children (pidfds), by their indices.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exits: Vec<usize>,
-    /// Of an epoll set: whether it tells of changes alone (EPOLLET), and so sleeps on what is there.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub edge_triggered: bool,
-    /// For so long, and then again; for ever if left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timeout_s: Option<u32>,
 }
 
 /// So many processes and channels at most: their descriptors go over one socket in one message (SCM_MAX_FD is 253).

